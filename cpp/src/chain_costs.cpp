@@ -1,0 +1,52 @@
+#include "carbonedge/chain_costs.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace carbonedge
+{
+namespace
+{
+std::vector<double> copy(std::span<double const> values)
+{
+    return {values.begin(), values.end()};
+}
+
+void add(std::vector<double> &sum, std::vector<double> const &other, double factor)
+{
+    std::transform(sum.begin(),
+                   sum.end(),
+                   other.begin(),
+                   sum.begin(),
+                   [factor](double a, double b) { return a + factor * b; });
+}
+} // namespace
+
+ChainCosts::ChainCosts(std::span<double const> operator_cost,
+                       std::span<double const> stage_overhead,
+                       std::span<double const> link_fixed,
+                       std::span<double const> link_per_mb,
+                       std::span<double const> cut_mb)
+    : upto_(stage_overhead.size() * cut_mb.size()),
+      stage_overhead_(copy(stage_overhead)), link_fixed_(copy(link_fixed)),
+      link_per_mb_(copy(link_per_mb)), cut_mb_(copy(cut_mb))
+{
+    assert(operator_cost.size() == num_operators() * num_nodes());
+    for (std::size_t node = 0; node < num_nodes(); ++node)
+    {
+        auto *sums = upto_.data() + node * cut_mb_.size();
+        for (std::size_t p = 0; p < num_operators(); ++p)
+            sums[p + 1] = sums[p] + operator_cost[p * num_nodes() + node];
+    }
+}
+
+ChainCosts ChainCosts::plus(ChainCosts const &other, double factor) const
+{
+    auto sum = *this;
+    add(sum.upto_, other.upto_, factor);
+    add(sum.stage_overhead_, other.stage_overhead_, factor);
+    add(sum.link_fixed_, other.link_fixed_, factor);
+    add(sum.link_per_mb_, other.link_per_mb_, factor);
+    return sum;
+}
+} // namespace carbonedge

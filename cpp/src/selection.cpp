@@ -1,0 +1,414 @@
+#include "carbonedge/selection.hpp"
+
+#include "multiversion.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+
+namespace carbonedge
+{
+namespace
+{
+constexpr auto kInfinity = std::numeric_limits<double>::infinity();
+
+struct Range
+{
+    double low = kInfinity;
+    double high = -kInfinity;
+
+    void widen(Range const &other)
+    {
+        low = std::min(low, other.low);
+        high = std::max(high, other.high);
+    }
+
+    // Makes the range one wide. 0 where it has no spread, or none whose
+    // reciprocal a double holds.
+    [[nodiscard]] double scale() const
+    {
+        auto const spread = high - low;
+        return spread >= std::numeric_limits<double>::min() ? 1.0 / spread : 0.0;
+    }
+};
+
+// The range of each component over the nodes that pass.
+struct Spread
+{
+    Range share;
+    Range headroom;
+    Range latency_ms;
+    Range balance;
+    Range emissions_g;
+
+    // What a component's distance from its worst counts in the score.
+    [[nodiscard]] Weights gains(Weights const &weights) const
+    {
+        return {weights.resource * share.scale(),
+                weights.load * headroom.scale(),
+                weights.performance * latency_ms.scale(),
+                weights.balance * balance.scale(),
+                weights.carbon * emissions_g.scale()};
+    }
+};
+
+struct Stretch
+{
+    std::size_t start;
+    std::size_t stop;
+};
+
+Stretch nodes_of(Columns const &columns, std::size_t block)
+{
+    auto const start = block * kBlockSize;
+    return {start, std::min(columns.size(), start + kBlockSize)};
+}
+
+bool passes(Columns const &columns, Demand const &demand, std::size_t index)
+{
+    return columns.open_cpu[index] >= demand.cpu
+           && columns.free_memory[index] >= demand.memory;
+}
+
+bool none_passes(Blocks const &blocks, Demand const &demand, std::size_t block)
+{
+    return blocks.open_cpu.high[block] < demand.cpu
+           || blocks.free_memory.high[block] < demand.memory;
+}
+
+double share_left(Columns const &columns, Demand const &demand, std::size_t index)
+{
+    return (columns.open_cpu[index] - demand.cpu) * columns.per_cpu[index]
+           + (columns.free_memory[index] - demand.memory) * columns.per_memory[index];
+}
+
+// The lowest of `lows` and highest of `highs` over those blocks all of whose open
+// nodes pass.
+CARBONEDGE_MULTIVERSION
+Range range_of_whole_blocks(Extremes const &extremes,
+                            Blocks const &blocks,
+                            Demand const &demand)
+{
+    auto const *lows = extremes.low.data();
+    auto const *highs = extremes.high.data();
+    auto const *least_cpu = blocks.open_cpu.low.data();
+    auto const *least_memory = blocks.free_memory.low.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+    auto const size = blocks.size();
+
+    auto low = kInfinity;
+    auto high = -kInfinity;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (std::size_t b = 0; b < size; ++b)
+    {
+        bool const whole = (least_cpu[b] >= cpu) & (least_memory[b] >= memory);
+        double const from = whole ? lows[b] : kInfinity;
+        double const to = whole ? highs[b] : -kInfinity;
+        low = from < low ? from : low;
+        high = to > high ? to : high;
+    }
+    return {low, high};
+}
+
+// The range of one column over the nodes that pass. Blocks that pass whole have
+// theirs ready; of those in `divided` only such are read as could widen it.
+Range column_range(std::span<double const> values,
+                   Extremes const &extremes,
+                   Columns const &columns,
+                   Blocks const &blocks,
+                   Demand const &demand,
+                   std::vector<std::size_t> const &divided)
+{
+    auto range = range_of_whole_blocks(extremes, blocks, demand);
+    for (auto const b : divided)
+    {
+        if (extremes.low[b] >= range.low && extremes.high[b] <= range.high)
+            continue;
+        auto const [start, stop] = nodes_of(columns, b);
+        for (auto i = start; i < stop; ++i)
+            if (passes(columns, demand, i))
+                range.widen({values[i], values[i]});
+    }
+    return range;
+}
+
+std::vector<std::size_t> divided_blocks(Blocks const &blocks, Demand const &demand)
+{
+    std::vector<std::size_t> divided;
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+    {
+        auto const whole = blocks.open_cpu.low[b] >= demand.cpu
+                           && blocks.free_memory.low[b] >= demand.memory;
+        if (!whole && !none_passes(blocks, demand, b))
+            divided.push_back(b);
+    }
+    return divided;
+}
+
+// A floor under the share that any node of each block would have left: its lowest
+// free share less the largest share the task could take of a node there. Not the
+// expression it bounds, so it allows for rounding; shares are within [0, 1].
+CARBONEDGE_MULTIVERSION
+void floor_shares(Blocks const &blocks, Demand const &demand, double *floors)
+{
+    constexpr auto kRounding = 1e-12;
+    auto const *least_share = blocks.free_share.low.data();
+    auto const *most_per_cpu = blocks.per_cpu.high.data();
+    auto const *most_per_memory = blocks.per_memory.high.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+    auto const size = blocks.size();
+#pragma omp simd
+    for (std::size_t b = 0; b < size; ++b)
+        floors[b] = least_share[b] - cpu * most_per_cpu[b] - memory * most_per_memory[b]
+                    - kRounding;
+}
+
+CARBONEDGE_MULTIVERSION
+Range share_range_of(Columns const &columns, Demand const &demand, Stretch const &nodes)
+{
+    auto const *open_cpu = columns.open_cpu.data();
+    auto const *free_memory = columns.free_memory.data();
+    auto const *per_cpu = columns.per_cpu.data();
+    auto const *per_memory = columns.per_memory.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+
+    auto low = kInfinity;
+    auto high = -kInfinity;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (std::size_t i = nodes.start; i < nodes.stop; ++i)
+    {
+        bool const counts = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
+        double const share = (open_cpu[i] - cpu) * per_cpu[i]
+                             + (free_memory[i] - memory) * per_memory[i];
+        double const from = counts ? share : kInfinity;
+        double const to = counts ? share : -kInfinity;
+        low = from < low ? from : low;
+        high = to > high ? to : high;
+    }
+    return {low, high};
+}
+
+// The range of the share left free, the one column that depends on the task.
+Range share_range(Columns const &columns,
+                  Blocks const &blocks,
+                  Demand const &demand,
+                  std::vector<double> &floors)
+{
+    floor_shares(blocks, demand, floors.data());
+    auto const &ceilings = blocks.free_share.high;
+    Range range;
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+        if (floors[b] < range.low || ceilings[b] > range.high)
+            range.widen(share_range_of(columns, demand, nodes_of(columns, b)));
+    return range;
+}
+
+// The highest score a node of each block could have, were it the block's best in
+// every component: -infinity where none passes. Returns the highest.
+CARBONEDGE_MULTIVERSION
+double bound_scores(Blocks const &blocks,
+                    Demand const &demand,
+                    Spread const &spread,
+                    Weights const &gains,
+                    double *bounds)
+{
+    auto const *open_cpu = blocks.open_cpu.high.data();
+    auto const *free_memory = blocks.free_memory.high.data();
+    auto const *share = blocks.free_share.high.data();
+    auto const *headroom = blocks.headroom.high.data();
+    auto const *balance = blocks.balance.high.data();
+    auto const *latency = blocks.latency_ms.low.data();
+    auto const *emissions = blocks.emissions_g.low.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+    auto const worst = spread;
+    auto const gain = gains;
+    auto const size = blocks.size();
+    auto best = -kInfinity;
+#pragma omp simd reduction(max : best)
+    for (std::size_t b = 0; b < size; ++b)
+    {
+        bool const some = (open_cpu[b] >= cpu) & (free_memory[b] >= memory);
+        double const score = (share[b] - worst.share.low) * gain.resource
+                             + (headroom[b] - worst.headroom.low) * gain.load
+                             + (worst.latency_ms.high - latency[b]) * gain.performance
+                             + (balance[b] - worst.balance.low) * gain.balance
+                             + (worst.emissions_g.high - emissions[b]) * gain.carbon;
+        double const bound = some ? score : -kInfinity;
+        bounds[b] = bound;
+        best = bound > best ? bound : best;
+    }
+    return best;
+}
+
+Components scaled(Columns const &columns,
+                  Demand const &demand,
+                  Spread const &spread,
+                  Weights const &gains,
+                  std::size_t index)
+{
+    return {(share_left(columns, demand, index) - spread.share.low) * gains.resource,
+            (columns.headroom[index] - spread.headroom.low) * gains.load,
+            (spread.latency_ms.high - columns.latency_ms[index]) * gains.performance,
+            (columns.balance[index] - spread.balance.low) * gains.balance,
+            (spread.emissions_g.high - columns.emissions_g[index]) * gains.carbon};
+}
+
+// Scores a stretch of nodes into `scores`, -infinity where one does not pass, and
+// returns the highest.
+CARBONEDGE_MULTIVERSION
+double score_nodes(Columns const &columns,
+                   Demand const &demand,
+                   Spread const &spread,
+                   Weights const &gains,
+                   Stretch const &nodes,
+                   double *scores)
+{
+    auto const *open_cpu = columns.open_cpu.data();
+    auto const *free_memory = columns.free_memory.data();
+    auto const *per_cpu = columns.per_cpu.data();
+    auto const *per_memory = columns.per_memory.data();
+    auto const *headroom = columns.headroom.data();
+    auto const *balance = columns.balance.data();
+    auto const *latency = columns.latency_ms.data();
+    auto const *emissions = columns.emissions_g.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+    auto const worst = spread;
+    auto const gain = gains;
+
+    auto best = -kInfinity;
+#pragma omp simd reduction(max : best)
+    for (std::size_t i = nodes.start; i < nodes.stop; ++i)
+    {
+        bool const counts = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
+        double const share = (open_cpu[i] - cpu) * per_cpu[i]
+                             + (free_memory[i] - memory) * per_memory[i];
+        double const score = (share - worst.share.low) * gain.resource
+                             + (headroom[i] - worst.headroom.low) * gain.load
+                             + (worst.latency_ms.high - latency[i]) * gain.performance
+                             + (balance[i] - worst.balance.low) * gain.balance
+                             + (worst.emissions_g.high - emissions[i]) * gain.carbon;
+        double const value = counts ? score : -kInfinity;
+        scores[i - nodes.start] = value;
+        best = value > best ? value : best;
+    }
+    return best;
+}
+} // namespace
+
+std::optional<Choice>
+best_merit(Columns const &columns, Blocks const &blocks, Demand const &demand)
+{
+    std::optional<Choice> best;
+    auto highest = 0.0;
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+    {
+        if (blocks.merit.high[b] <= highest || none_passes(blocks, demand, b))
+            continue;
+        auto const [start, stop] = nodes_of(columns, b);
+        for (auto i = start; i < stop; ++i)
+            if (columns.merit[i] > highest && passes(columns, demand, i))
+            {
+                highest = columns.merit[i];
+                best = Choice{i, highest, {}};
+            }
+    }
+    return best;
+}
+
+std::optional<Choice> best_scaled(Columns const &columns,
+                                  Blocks const &blocks,
+                                  Demand const &demand,
+                                  Weights const &weights,
+                                  Workspace &workspace)
+{
+    if (blocks.size() == 0)
+        return std::nullopt;
+    auto &[bounds, order] = workspace;
+    bounds.resize(blocks.size());
+    auto const divided = divided_blocks(blocks, demand);
+    auto const range = [&](std::span<double const> values, Extremes const &extremes)
+    { return column_range(values, extremes, columns, blocks, demand, divided); };
+    Spread const spread{share_range(columns, blocks, demand, bounds),
+                        range(columns.headroom, blocks.headroom),
+                        range(columns.latency_ms, blocks.latency_ms),
+                        range(columns.balance, blocks.balance),
+                        range(columns.emissions_g, blocks.emissions_g)};
+    if (spread.share.high == -kInfinity)
+        return std::nullopt;
+
+    auto const gains = spread.gains(weights);
+    auto const highest_bound =
+        bound_scores(blocks, demand, spread, gains, bounds.data());
+
+    auto index = columns.size();
+    auto highest = -kInfinity;
+    double scores[kBlockSize];
+    auto const look_into = [&](std::size_t b)
+    {
+        auto const nodes = nodes_of(columns, b);
+        auto const score = score_nodes(columns, demand, spread, gains, nodes, scores);
+        if (score < highest || (score == highest && nodes.start > index))
+            return;
+        highest = score;
+        index = nodes.start
+                + static_cast<std::size_t>(std::find(scores, scores + kBlockSize, score)
+                                           - scores);
+    };
+    // Blocks by falling bound, until none left can win.
+    auto const first = static_cast<std::size_t>(
+        std::find(bounds.begin(), bounds.end(), highest_bound) - bounds.begin());
+    look_into(first);
+    order.clear();
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+        if (bounds[b] >= highest && b != first)
+            order.push_back(b);
+    auto const worse = [&](std::size_t a, std::size_t b)
+    { return bounds[a] < bounds[b]; };
+    std::make_heap(order.begin(), order.end(), worse);
+    while (!order.empty() && bounds[order.front()] >= highest)
+    {
+        look_into(order.front());
+        std::pop_heap(order.begin(), order.end(), worse);
+        order.pop_back();
+    }
+
+    assert(index < columns.size());
+    auto const unit = spread.gains({1.0, 1.0, 1.0, 1.0, 1.0});
+    return Choice{index, highest, scaled(columns, demand, spread, unit, index)};
+}
+
+std::optional<Choice>
+least_emissions(Columns const &columns, Blocks const &blocks, Demand const &demand)
+{
+    std::optional<Choice> best;
+    auto least = kInfinity;
+    auto fastest = kInfinity;
+    for (std::size_t b = 0; b < blocks.size(); ++b)
+    {
+        if (blocks.emissions_g.low[b] > least
+            || blocks.latency_ms.low[b] > demand.slo_ms
+            || none_passes(blocks, demand, b))
+            continue;
+        auto const [start, stop] = nodes_of(columns, b);
+        for (auto i = start; i < stop; ++i)
+        {
+            auto const emissions = columns.emissions_g[i];
+            auto const latency = columns.latency_ms[i];
+            auto const better =
+                emissions < least || (emissions == least && latency < fastest);
+            if (better && latency <= demand.slo_ms && passes(columns, demand, i))
+            {
+                least = emissions;
+                fastest = latency;
+                best = Choice{i, -emissions, {}};
+            }
+        }
+    }
+    return best;
+}
+} // namespace carbonedge

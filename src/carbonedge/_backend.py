@@ -1,0 +1,125 @@
+"""Chooses who computes: the C++ core, its Numba twin, or that twin as plain Python."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from carbonedge.exceptions import BackendUnavailableError
+
+__all__ = ["ENVIRONMENT_VARIABLE", "NAMES", "Backend", "backend", "load"]
+
+ENVIRONMENT_VARIABLE = "CARBONEDGE_BACKEND"
+NAMES = ("native", "numba", "python")
+"""In order of preference."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One implementation of what `_core.pyi` declares.
+
+    Parameters
+    ----------
+    name
+        One of `NAMES`.
+    detail
+        How it was built, for people.
+    NodeTable, solve_partition
+        See `_core.pyi`.
+    """
+
+    name: str
+    detail: str
+    NodeTable: type[Any]
+    solve_partition: Callable[..., tuple[Any, ...]]
+
+
+def load(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name.
+    BackendUnavailableError
+        If it is not installed.
+    """
+    loaders = {"native": _load_native, "numba": _load_numba, "python": _load_python}
+    if name not in loaders:
+        raise ValueError(f"backend {name!r} is not known: choose one of {', '.join(NAMES)}")
+    return loaders[name]()
+
+
+@functools.cache
+def backend() -> Backend:
+    """The backend in use: the one that CARBONEDGE_BACKEND names, else the first of
+    `NAMES` that loads. Falling back is logged once, as a warning.
+    """
+    forced = os.environ.get(ENVIRONMENT_VARIABLE)
+    if forced:
+        return load(forced)
+    reasons = []
+    for name in NAMES[:-1]:
+        try:
+            chosen = load(name)
+        except BackendUnavailableError as error:
+            reasons.append(str(error))
+            continue
+        break
+    else:
+        chosen = load(NAMES[-1])
+    if reasons:
+        logger.warning("using the slower %s backend: %s", chosen.name, "; ".join(reasons))
+    return chosen
+
+
+def _load_native() -> Backend:
+    try:
+        from carbonedge import _core
+    except ImportError as error:
+        raise BackendUnavailableError(
+            f"the native core is not there ({error}): "
+            "reinstall carbonedge where a C++20 compiler is found"
+        ) from error
+    return Backend("native", f"{_core.BUILD_TYPE} build", _core.NodeTable, _core.solve_partition)
+
+
+def _load_numba() -> Backend:
+    try:
+        import numba
+        from numba.extending import register_jitable
+    except ImportError as error:
+        raise BackendUnavailableError(
+            'numba is not installed: pip install "carbonedge[numba]"'
+        ) from error
+    from carbonedge import _kernels
+    from carbonedge._node_table import NodeTable
+
+    # The kernels stay plain Python; this lets compiled ones call them as they are.
+    for helper in _kernels.HELPERS:
+        register_jitable(helper)
+
+    def compiled(kernel: Callable[..., Any]) -> Any:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)
+
+    kernels = {kernel.__name__: staticmethod(compiled(kernel)) for kernel in _kernels.TABLE_KERNELS}
+    table = type("NodeTable", (NodeTable,), {"__slots__": (), **kernels})
+    return Backend(
+        "numba",
+        f"numba {numba.__version__}",
+        table,
+        compiled(_kernels.solve_partition),
+    )
+
+
+def _load_python() -> Backend:
+    from carbonedge import _kernels
+    from carbonedge._node_table import NodeTable
+
+    return Backend("python", "plain Python", NodeTable, _kernels.solve_partition)

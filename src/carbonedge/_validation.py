@@ -1,0 +1,89 @@
+"""Checks on numbers where they enter, with messages of value, rule and remedy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from numbers import Integral, Real
+
+__all__ = [
+    "Rule",
+    "at_least_one",
+    "count",
+    "fraction",
+    "non_negative",
+    "positive",
+    "slots",
+    "target",
+]
+
+Rule = Callable[[str, object], float]
+"""Takes what a value is called and the value; returns it, or raises."""
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{what} is {value!r}: give a number")
+    return float(value)
+
+
+def _whole(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{what} is {value!r}: give a whole number")
+    return int(value)
+
+
+def positive(what: str, value: object) -> float:
+    """A capacity, power or speed: finite and above 0."""
+    number = _number(what, value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{what} is {number:g}: it must be finite and above 0")
+    return number
+
+
+def non_negative(what: str, value: object) -> float:
+    """A cost, time or intensity: finite and 0 or above."""
+    number = _number(what, value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{what} is {number:g}: it must be finite and 0 or above")
+    return number
+
+
+def fraction(what: str, value: object) -> float:
+    """A share, 0 to 1."""
+    number = _number(what, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{what} is {number:g}: it must lie between 0 and 1")
+    return number
+
+
+def at_least_one(what: str, value: object) -> float:
+    """A factor such as PUE: finite and 1 or above."""
+    number = _number(what, value)
+    if not (math.isfinite(number) and number >= 1):
+        raise ValueError(f"{what} is {number:g}: it must be finite and 1 or above")
+    return number
+
+
+def target(what: str, value: object) -> float:
+    """A limit from above: above 0, infinite for none."""
+    number = _number(what, value)
+    if not number > 0:
+        raise ValueError(f"{what} is {number:g}: it must be above 0; leave it out for no limit")
+    return number
+
+
+def count(what: str, value: object) -> int:
+    """A whole number, 0 or above."""
+    number = _whole(what, value)
+    if number < 0:
+        raise ValueError(f"{what} is {number}: it must be 0 or above")
+    return number
+
+
+def slots(what: str, value: object) -> int:
+    """A whole number, 1 or above."""
+    number = _whole(what, value)
+    if number < 1:
+        raise ValueError(f"{what} is {number}: it must be 1 or above")
+    return number
