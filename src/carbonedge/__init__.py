@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         Plan,
         Stage,
         load_model,
-        partition,
     )
+    from carbonedge.planning.partition import partition
     from carbonedge.runtime import InferenceSession
 
 __all__ = [

@@ -1,0 +1,26 @@
+"""``carbonedge nodes``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from carbonedge.cli import options
+from carbonedge.cli.tables import print_cluster
+from carbonedge.cluster import Cluster
+
+__all__ = ["nodes"]
+
+
+@click.command()
+@click.argument("cluster", type=click.Path())
+@options.as_json
+def nodes(cluster: str, as_json: bool) -> None:
+    """Show a cluster file as it was understood."""
+    understood = Cluster.from_toml(cluster)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(understood), indent=2))
+    else:
+        print_cluster(understood)

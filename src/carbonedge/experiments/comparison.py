@@ -1,0 +1,287 @@
+"""One model on one cluster: routed whole by the scheduler, and split by the planner."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from carbonedge.carbon import Footprint, FootprintMeter, Share, stage_share
+from carbonedge.cluster import Cluster
+from carbonedge.planning import (
+    ModelGraph,
+    OperatorCosts,
+    Plan,
+    operator_costs,
+    partition_for_mode,
+)
+from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.session import open_session
+from carbonedge.runtime import InferenceSession
+from carbonedge.scheduling import Scheduler, Task
+from carbonedge.units import MS_PER_S
+
+__all__ = ["NOTE", "TOLERANCE", "Comparison", "Row", "compare"]
+
+TOLERANCE = 1e-5
+"""Largest difference allowed, relative to the spread of the whole model's output."""
+
+NOTE = (
+    "Node times are emulated: measured on this machine and divided by each node's speed. "
+    "Energy is modelled as node power x time."
+)
+
+Feed = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one way of running the requests came to.
+
+    Parameters
+    ----------
+    mode, placement
+        ``"routed"``: the scheduler sends each request to one node, whole. ``"split"``:
+        every request takes the planner's stages.
+    requests
+        Answered.
+    node_use
+        Share of requests (routed) or of compute time (split) by node, in %.
+    latency_median_ms, latency_p95_ms
+        Emulated.
+    energy_j, emissions_g
+        Per inference, modelled.
+    inferences_per_g
+        ``None`` where nothing was emitted.
+    scheduling_us
+        Median time to schedule one task; ``None`` where the plan is fixed.
+    """
+
+    mode: str
+    placement: str
+    requests: int
+    node_use: Mapping[str, float]
+    latency_median_ms: float
+    latency_p95_ms: float
+    energy_j: float
+    emissions_g: float
+    inferences_per_g: float | None
+    scheduling_us: float | None
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Rows as far as they got, the split, and how true it is.
+
+    Parameters
+    ----------
+    model
+        Its summary.
+    rows
+        One per way of running.
+    plan
+        The split.
+    largest_difference
+        Between split and whole outputs, relative to the spread of the whole's;
+        ``None`` until some were compared.
+    interrupted
+        Whether Ctrl-C ended it.
+    """
+
+    model: str
+    rows: list[Row] = field(default_factory=list)
+    plan: Plan | None = None
+    largest_difference: float | None = None
+    interrupted: bool = False
+
+    @property
+    def faithful(self) -> bool:
+        """Whether the split answers as the whole does, as far as they were compared."""
+        return self.largest_difference is None or self.largest_difference <= TOLERANCE
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "model": self.model,
+            "rows": [dataclasses.asdict(row) for row in self.rows],
+            "plan": self.plan.to_dict() if self.plan else None,
+            "largest_difference": self.largest_difference,
+            "tolerance": TOLERANCE,
+            "interrupted": self.interrupted,
+            "note": NOTE,
+        }
+
+
+def compare(
+    model: ModelGraph,
+    cluster: Cluster,
+    *,
+    modes: Sequence[str],
+    split_mode: str,
+    requests: int = 50,
+    slo_ms: float | None = None,
+    feed: Feed | None = None,
+    threads: int = 1,
+    advance: Callable[[], None] = lambda: None,
+) -> Comparison:
+    """Run requests in each mode, then through the split that suits one of them.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    cluster
+        Where it runs, emulated here.
+    modes
+        Each routes `requests` requests.
+    split_mode
+        Decides on the split.
+    requests
+        Per row.
+    slo_ms
+        The split may not take longer.
+    feed
+        The input of every request; made up and different for each when left out.
+    threads
+        Of ONNX Runtime within an operator.
+    advance
+        Called after each request.
+
+    Returns
+    -------
+    Comparison
+        With what was measured so far after Ctrl-C.
+
+    Raises
+    ------
+    InfeasibleError
+        If no node holds the model, or no plan meets the limits.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    result = Comparison(model.summary())
+    try:
+        costs = operator_costs(model, cluster.nodes, sess_options=options)
+        result.plan = partition_for_mode(model, cluster, split_mode, slo_ms=slo_ms, costs=costs)
+        whole = open_session(model.proto, sess_options=options)
+        feeds = [feed or sample_inputs(model, seed=seed) for seed in range(requests)]
+        for mode in modes:
+            _route(result, model, cluster, costs, mode, whole, feeds, advance)
+        with InferenceSession(model, cluster, plan=result.plan, sess_options=options) as session:
+            _split(result, split_mode, session, whole, feeds, advance)
+    except KeyboardInterrupt:
+        result.interrupted = True
+    return result
+
+
+def _route(
+    result: Comparison,
+    model: ModelGraph,
+    cluster: Cluster,
+    costs: OperatorCosts,
+    mode: str,
+    whole: Any,
+    feeds: Sequence[Feed],
+    advance: Callable[[], None],
+) -> None:
+    whole_ms = costs.time_ms.sum(axis=0) + costs.overhead_ms
+    nodes = [
+        dataclasses.replace(node, avg_time_ms=float(time_ms))
+        for node, time_ms in zip(cluster.nodes, whole_ms, strict=True)
+    ]
+    memory_mb = sum(op.parameter_mb + op.activation_mb for op in model.operators)
+    scheduler = Scheduler(nodes, mode=mode)
+    task = Task(memory_mb=memory_mb)
+    meter, latencies_ms, scheduling_us = FootprintMeter(), [], []
+    chosen: Counter[str] = Counter()
+    try:
+        for feed in feeds:
+            began = time.perf_counter()
+            decision = scheduler.schedule(task)
+            decided = time.perf_counter()
+            whole.run(None, feed)
+            answered = time.perf_counter()
+            node = nodes[decision.index]
+            time_ms = (answered - decided) * MS_PER_S / node.speed
+            scheduler.complete(decision, time_ms)
+            meter.add(Footprint(1, {node.name: stage_share(node, time_ms)}, Share()))
+            latencies_ms.append(node.network_latency_ms + time_ms)
+            scheduling_us.append((decided - began) * 1e6)
+            chosen[node.name] += 1
+            advance()
+    finally:
+        use = {name: 100.0 * count / len(latencies_ms) for name, count in chosen.items()}
+        _add_row(result, mode, "routed", use, latencies_ms, meter.total(), scheduling_us)
+
+
+def _split(
+    result: Comparison,
+    mode: str,
+    session: InferenceSession,
+    whole: Any,
+    feeds: Sequence[Feed],
+    advance: Callable[[], None],
+) -> None:
+    latencies_ms = []
+    try:
+        for feed in feeds:
+            outputs, footprint = session.run_with_footprint(None, feed)
+            latencies_ms.append(footprint.latency_ms)
+            difference = _difference(whole.run(None, feed), outputs)
+            result.largest_difference = max(result.largest_difference or 0.0, difference)
+            advance()
+    finally:
+        total = session.footprint
+        busy_ms = sum(share.time_ms for share in total.by_node.values())
+        use = {name: 100.0 * share.time_ms / busy_ms for name, share in total.by_node.items()}
+        _add_row(result, mode, "split", use, latencies_ms, total, [])
+
+
+def _add_row(
+    result: Comparison,
+    mode: str,
+    placement: str,
+    node_use: Mapping[str, float],
+    latencies_ms: Sequence[float],
+    footprint: Footprint,
+    scheduling_us: Sequence[float],
+) -> None:
+    if not latencies_ms:
+        return
+    count = footprint.inferences
+    result.rows.append(
+        Row(
+            mode=mode,
+            placement=placement,
+            requests=count,
+            node_use=node_use,
+            latency_median_ms=float(np.median(latencies_ms)),
+            latency_p95_ms=float(np.percentile(latencies_ms, 95)),
+            energy_j=footprint.energy_j / count,
+            emissions_g=footprint.emissions_g / count,
+            inferences_per_g=footprint.inferences_per_g if footprint.emissions_g else None,
+            scheduling_us=float(np.median(scheduling_us)) if scheduling_us else None,
+        )
+    )
+
+
+def _difference(expected: Sequence[Any], actual: Sequence[Any]) -> float:
+    """The largest difference of any output, relative to the spread of its values."""
+    largest = 0.0
+    for whole, split in zip(expected, actual, strict=True):
+        if np.array_equal(whole, split):
+            continue
+        if not np.issubdtype(whole.dtype, np.floating) or whole.shape != split.shape:
+            return float("inf")
+        spread = float(np.ptp(whole)) or 1.0
+        worst = float(np.max(np.abs(whole.astype(np.float64) - split)))
+        # NaN on one side only is as wrong as can be.
+        largest = max(largest, float("inf") if np.isnan(worst) else worst / spread)
+    return largest

@@ -1,0 +1,29 @@
+"""Model partitioner: how a model is cut, and where its stages run."""
+
+from __future__ import annotations
+
+from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.model import Cut, ModelGraph, Operator, Tensor, load_model
+from carbonedge.planning.partition import partition, partition_for_mode
+from carbonedge.planning.plan import Plan, Stage, Transfer
+from carbonedge.planning.problem import PartitionProblem, PartitionSolution
+from carbonedge.planning.split import StageModel, split
+
+__all__ = [
+    "Cut",
+    "ModelGraph",
+    "Operator",
+    "OperatorCosts",
+    "PartitionProblem",
+    "PartitionSolution",
+    "Plan",
+    "Stage",
+    "StageModel",
+    "Tensor",
+    "Transfer",
+    "load_model",
+    "operator_costs",
+    "partition",
+    "partition_for_mode",
+    "split",
+]

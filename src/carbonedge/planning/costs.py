@@ -1,0 +1,98 @@
+"""What each operator costs on each node, from three sources in one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonedge.cluster import Node
+from carbonedge.planning.model import ModelGraph
+from carbonedge.planning.profile import profile
+
+__all__ = ["SOURCES", "OperatorCosts", "operator_costs"]
+
+SOURCES = ("measured", "macs", "paper")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorCosts:
+    """Cost of operators on nodes.
+
+    Parameters
+    ----------
+    source
+        ``"measured"`` here with ONNX Runtime's profiler and scaled by each node's
+        speed, or each node's ``avg_time_ms`` shared out by ``"macs"`` or by the
+        ``"paper"``'s Eq. 5.
+    time_ms
+        Shape [operators, nodes].
+    overhead_ms
+        Of a stage beyond its operators, shape [nodes].
+    positions
+        Where a cut leaves whole what ONNX Runtime fuses; all positions when it was
+        not asked.
+    """
+
+    source: str
+    time_ms: NDArray[np.float64]
+    overhead_ms: NDArray[np.float64]
+    positions: frozenset[int]
+
+
+def operator_costs(
+    model: ModelGraph,
+    nodes: Sequence[Node],
+    source: str = "measured",
+    *,
+    providers: Sequence[Any] | None = None,
+    sess_options: Any = None,
+) -> OperatorCosts:
+    """Cost of a model's operators on nodes.
+
+    Parameters
+    ----------
+    model
+        From `load_model`.
+    nodes
+        Where the operators may run.
+    source
+        One of `SOURCES`.
+    providers, sess_options
+        ONNX Runtime's, for ``"measured"``.
+
+    Raises
+    ------
+    ValueError
+        If the source is not known, or a node lacks the time that is to be shared out.
+    ModelError
+        If ONNX Runtime cannot run the model.
+    """
+    if source not in SOURCES:
+        raise ValueError(f"costs {source!r} are not known: choose one of {', '.join(SOURCES)}")
+    everywhere = frozenset(range(len(model.operators) + 1))
+    if source == "measured":
+        here = profile(model, providers=providers, sess_options=sess_options)
+        speeds = np.array([node.speed for node in nodes])
+        return OperatorCosts(
+            source,
+            here.time_ms[:, np.newaxis] / speeds,
+            here.overhead_ms / speeds,
+            here.positions,
+        )
+    work = [op.macs if source == "macs" else op.paper_cost for op in model.operators]
+    total = sum(work)
+    if total == 0:
+        raise ValueError(f"costs {source!r} are 0 for every operator: use costs='measured'")
+    for node in nodes:
+        if node.avg_time_ms == 0:
+            raise ValueError(
+                f"costs {source!r} share out avg_time_ms, which node {node.name!r} lacks: "
+                "set it, or use costs='measured'"
+            )
+    times = np.array([node.avg_time_ms for node in nodes])
+    shares = np.array(work, dtype=np.float64) / total
+    return OperatorCosts(source, np.outer(shares, times), np.zeros(len(nodes)), everywhere)

@@ -1,0 +1,195 @@
+"""A stand-in for ``onnxruntime.InferenceSession`` that runs a plan and counts grams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from onnx import ModelProto
+
+from carbonedge.carbon import Footprint, FootprintMeter
+from carbonedge.cluster import Cluster
+from carbonedge.exceptions import CarbonEdgeError
+from carbonedge.planning import (
+    ModelGraph,
+    OperatorCosts,
+    Plan,
+    Tensor,
+    load_model,
+    operator_costs,
+    partition_for_mode,
+)
+from carbonedge.runtime.feeds import FeedChecker
+from carbonedge.runtime.local import LocalStages
+
+__all__ = ["InferenceSession", "NodeArg"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeArg:
+    """An input or output, with the attributes of ONNX Runtime's own ``NodeArg``."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
+class InferenceSession:
+    """Runs a model in stages over a cluster, under ``onnxruntime``'s signatures.
+
+    Parameters
+    ----------
+    model
+        An ONNX file, a model, or a graph from `load_model`.
+    cluster
+        Where it runs.
+    mode
+        ``"performance"``, ``"balanced"`` or ``"green"``; see `partition_for_mode`.
+    plan
+        A plan of your own instead.
+    runtime
+        ``"local"``: every stage in this process.
+    slo_ms
+        The latency the plan may not exceed.
+    costs
+        What the plan is made from; see `partition`.
+    providers, sess_options
+        Passed on to ONNX Runtime for every stage.
+
+    Attributes
+    ----------
+    plan
+        What runs where, and what was predicted.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be read, cut or run.
+    InfeasibleError
+        If no plan meets the limits.
+    ValueError
+        If an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | ModelProto | ModelGraph,
+        cluster: Cluster | None = None,
+        *,
+        mode: str = "green",
+        plan: Plan | None = None,
+        runtime: str = "local",
+        slo_ms: float | None = None,
+        costs: str | OperatorCosts = "measured",
+        providers: Sequence[Any] | None = None,
+        sess_options: Any = None,
+    ) -> None:
+        if runtime != "local":
+            raise ValueError(f"runtime {runtime!r} is not known: choose local")
+        if cluster is None:
+            raise ValueError(
+                "no cluster was given: pass one, be it of a single node, so that the power "
+                "and the grid behind each gram are known"
+            )
+        graph = load_model(model)
+        if plan is None:
+            if isinstance(costs, str):
+                costs = operator_costs(
+                    graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
+                )
+            plan = partition_for_mode(graph, cluster, mode, slo_ms=slo_ms, costs=costs)
+        self.plan = plan
+        self._inputs = graph.inputs
+        self._outputs = graph.outputs
+        self._output_names = [output.name for output in graph.outputs]
+        self._feeds = FeedChecker(graph.inputs)
+        self._meter = FootprintMeter()
+        self._stages: LocalStages | None = LocalStages(
+            graph, cluster, plan, providers=providers, sess_options=sess_options
+        )
+
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        run_options: Any = None,
+    ) -> list[Any]:
+        """Answer one request.
+
+        Parameters
+        ----------
+        output_names
+            Which outputs; ``None`` for all.
+        input_feed
+            Arrays by input name.
+        run_options
+            Passed on to ONNX Runtime for every stage.
+
+        Returns
+        -------
+        list
+            The outputs in the order of their names.
+
+        Raises
+        ------
+        ValueError
+            If an input is missing, unknown or of wrong type or shape, or there is no
+            such output.
+        CarbonEdgeError
+            If the session is closed.
+        """
+        return self.run_with_footprint(output_names, input_feed, run_options)[0]
+
+    def run_with_footprint(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, Any],
+        run_options: Any = None,
+    ) -> tuple[list[Any], Footprint]:
+        """The same, with what this one request cost."""
+        if self._stages is None:
+            raise CarbonEdgeError("the session is closed: open another")
+        self._feeds.check(input_feed)
+        names = self._output_names if output_names is None else output_names
+        for name in names:
+            if name not in self._output_names:
+                known = ", ".join(self._output_names)
+                raise ValueError(f"the model has no output {name!r}: it has {known}")
+        tensors, footprint = self._stages.run(input_feed, run_options)
+        self._meter.add(footprint)
+        return [tensors[name] for name in names], footprint
+
+    def get_inputs(self) -> list[NodeArg]:
+        """What a request must bring."""
+        return [_node_arg(tensor) for tensor in self._inputs]
+
+    def get_outputs(self) -> list[NodeArg]:
+        """What a request gets."""
+        return [_node_arg(tensor) for tensor in self._outputs]
+
+    @property
+    def footprint(self) -> Footprint:
+        """Of all requests so far."""
+        return self._meter.total()
+
+    def close(self) -> None:
+        """Let the stages go. The plan and the footprint stay."""
+        self._stages = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _node_arg(tensor: Tensor) -> NodeArg:
+    return NodeArg(tensor.name, tensor.dtype, list(tensor.shape or ()))
