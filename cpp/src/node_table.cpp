@@ -2,6 +2,7 @@
 
 #include "carbonedge/units.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <cmath>
 #include <stdexcept>
@@ -76,8 +77,8 @@ void NodeTable::derive(std::size_t index)
 
     open_cpu_[index] = barred ? -1.0 : free_cpu(index);
     free_memory_[index] = memory - reserved_memory_[index];
-    per_cpu_[index] = 0.5 / (state[Field::cpu_cores] * kCpuQuantaPerCore);
-    per_memory_[index] = 0.5 / (state[Field::memory_mb] * kMemoryQuantaPerMb);
+    per_cpu_[index] = 0.5 / std::max(1.0, cpu_quanta(state[Field::cpu_cores]));
+    per_memory_[index] = 0.5 / std::max(1.0, memory);
 
     free_share_[index] =
         open_cpu_[index] * per_cpu_[index] + free_memory_[index] * per_memory_[index];
@@ -197,7 +198,7 @@ Ticket NodeTable::reserve(Task const &task, std::size_t index)
 
     auto const needs = demand(task);
     auto &reservation = reservations_[slot];
-    reservation = {reservation.uses, true, index, needs.cpu, needs.memory};
+    reservation = {reservation.uses + 1, true, index, needs.cpu, needs.memory};
 
     hold(index, needs);
     return Ticket{reservation.uses} << kSlotBits | slot;
@@ -228,7 +229,6 @@ void NodeTable::complete(Ticket ticket, double elapsed_ms)
     auto &reservation = reservations_[slot];
     auto const index = reservation.index;
     reservation.open = false;
-    ++reservation.uses;
     vacant_.push_back(slot);
 
     reserved_cpu_[index] -= reservation.cpu;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <queue>
+#include <tuple>
 #include <utility>
 
 namespace carbonedge
@@ -14,6 +15,8 @@ namespace carbonedge
 namespace
 {
 constexpr auto kInfinity = std::numeric_limits<double>::infinity();
+// Sums taken in different orders differ in their last digits; a limit is not to
+// turn on them.
 constexpr auto kRoundingSlack = 1.0 + 1e-9;
 constexpr auto kNoLabel = std::numeric_limits<std::uint32_t>::max();
 
@@ -111,8 +114,9 @@ std::vector<std::size_t> farthest_stops(Chain const &chain)
         upto[p + 1] = upto[p] + chain.memory_mb[p];
 
     std::vector<std::size_t> farthest;
-    for (auto const limit : chain.node_memory_mb)
+    for (auto const memory_mb : chain.node_memory_mb)
     {
+        auto const limit = memory_mb * kRoundingSlack;
         std::size_t stop = 0;
         for (std::size_t start = 0; start < num_operators; ++start)
         {
@@ -255,9 +259,11 @@ public:
                  : objective == Objective::emissions ? emissions_
                                                      : latency_),
           farthest_(farthest_stops(chain)),
-          to_go_(cost_to_go(costs_, farthest_, bottleneck_)),
+          to_go_(cost_to_go(costs_, farthest_, bottleneck_)), work_(num_operators_ + 1),
           newest_(num_operators_ * num_nodes_, kNoLabel)
     {
+        if (bottleneck_)
+            share_out_work();
         if (!bound_latency_)
             return;
         latency_to_go_ = cost_to_go(latency_, farthest_, false);
@@ -275,19 +281,19 @@ public:
         for (std::size_t node = 0; node < num_nodes_; ++node)
             finish(push(Label{0, 1u << node, node, 1, kNoLabel, 0.0, 0.0}));
 
-        while (!queue_.empty() && queue_.top().first < best_cost_
+        while (!queue_.empty() && std::get<0>(queue_.top()) < best_cost_
                && labels_.size() < limits_.max_labels)
         {
-            auto const label = queue_.top().second;
+            auto const label = std::get<2>(queue_.top());
             queue_.pop();
             expand(label);
         }
 
-        auto const settled = queue_.empty() || queue_.top().first >= best_cost_;
+        auto const settled = queue_.empty() || std::get<0>(queue_.top()) >= best_cost_;
         exhausted = !settled;
         if (best_label_ == kNoLabel)
             return std::nullopt;
-        return trace_back(settled ? best_cost_ : queue_.top().first, settled);
+        return trace_back(settled ? best_cost_ : std::get<0>(queue_.top()), settled);
     }
 
 private:
@@ -296,15 +302,51 @@ private:
         return cut * num_nodes_ + node;
     }
 
+    // However the operators still to come are shared out, a node that takes a set of
+    // them is busy for at least its whole time on the model times their summed work,
+    // where an operator's work is its least share of any node's whole time.
+    void share_out_work()
+    {
+        for (auto p = num_operators_; p-- > 0;)
+        {
+            auto least = kInfinity;
+            for (std::size_t node = 0; node < num_nodes_; ++node)
+            {
+                auto const *upto = costs_.upto(node);
+                auto const whole = upto[num_operators_];
+                least = std::min(least,
+                                 whole > 0.0 ? (upto[p + 1] - upto[p]) / whole : 0.0);
+            }
+            work_[p] = work_[p + 1] + least;
+        }
+    }
+
+    // The slowest part when the nodes left are all as busy as the work demands.
+    [[nodiscard]] double work_bound(Label const &label) const
+    {
+        auto rate = 0.0;
+        for (std::size_t node = 0; node < num_nodes_; ++node)
+        {
+            if (node != label.node && (label.used >> node & 1u) != 0)
+                continue;
+            auto const whole = costs_.upto(node)[num_operators_];
+            if (whole == 0.0)
+                return 0.0;
+            rate += 1.0 / whole;
+        }
+        return work_[label.cut] / rate;
+    }
+
     // No completion of a label costs less; infinite when none meets the limits.
     [[nodiscard]] double bound(Label const &label) const
     {
         auto const here = at(label.cut, label.node);
-        auto const lower = combine(bottleneck_, label.cost, to_go_[here]);
+        auto lower = combine(bottleneck_, label.cost, to_go_[here]);
+        if (bottleneck_)
+            lower = std::max(lower, work_bound(label));
         if (!bound_latency_)
             return lower;
-        // Sums taken from either end differ in their last digits, and an slo_ms
-        // is often some plan's own latency: finish() has the last word.
+        // An slo_ms is often some plan's own latency: finish() has the last word.
         if (label.latency + latency_to_go_[here] > limits_.slo_ms * kRoundingSlack)
             return kInfinity;
         if (!dual_)
@@ -334,7 +376,7 @@ private:
         auto &newest = newest_[at(label.cut, label.node)];
         labels_.push_back(label);
         siblings_.push_back(std::exchange(newest, id));
-        queue_.emplace(bound(label), id);
+        queue_.push({bound(label), num_operators_ - label.cut, id});
         return id;
     }
 
@@ -425,13 +467,15 @@ private:
     ChainCosts const &costs_;
     std::vector<std::size_t> farthest_;
     Matrix to_go_;
+    Matrix work_; // of the operators from each cut on, as shares; for a bottleneck
     Matrix latency_to_go_;
     std::optional<Dual> dual_;
 
     std::vector<Label> labels_;
     std::vector<std::uint32_t> newest_;   // per cut and node, the last label there
     std::vector<std::uint32_t> siblings_; // per label, the one before it there
-    using Entry = std::pair<double, std::uint32_t>;
+    // By bound; of equals the one that has come farthest, then the oldest.
+    using Entry = std::tuple<double, std::size_t, std::uint32_t>;
     std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
     double best_cost_ = kInfinity;
     std::uint32_t best_label_ = kNoLabel;

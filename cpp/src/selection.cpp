@@ -11,6 +11,8 @@ namespace carbonedge
 namespace
 {
 constexpr auto kInfinity = std::numeric_limits<double>::infinity();
+// Its reciprocal times any weight is still finite.
+constexpr auto kSmallestSpread = 1e-280;
 
 struct Range
 {
@@ -23,12 +25,11 @@ struct Range
         high = std::max(high, other.high);
     }
 
-    // Makes the range one wide. 0 where it has no spread, or none whose
-    // reciprocal a double holds.
+    // Makes the range one wide; 0 where it has no spread.
     [[nodiscard]] double scale() const
     {
         auto const spread = high - low;
-        return spread >= std::numeric_limits<double>::min() ? 1.0 / spread : 0.0;
+        return spread >= kSmallestSpread ? 1.0 / spread : 0.0;
     }
 };
 

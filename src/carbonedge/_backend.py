@@ -40,6 +40,7 @@ class Backend:
     solve_partition: Callable[..., tuple[Any, ...]]
 
 
+@functools.cache
 def load(name: str) -> Backend:
     """The backend of that name.
 

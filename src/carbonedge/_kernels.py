@@ -41,7 +41,7 @@ NUM_ROWS = 23
 CPU_QUANTA_PER_CORE = 1e9
 MEMORY_QUANTA_PER_MB = 1e6
 BLOCK_SIZE = 16
-SMALLEST_SPREAD = 2.2250738585072014e-308
+SMALLEST_SPREAD = 1e-280
 
 NO_LABEL = -1
 ROUNDING_SLACK = 1.0 + 1e-9
@@ -78,8 +78,8 @@ def derive(
     memory = np.rint(table[MEMORY_MB, i] * MEMORY_QUANTA_PER_MB)
     table[OPEN_CPU, i] = -1.0 if barred else free_cpu(table, i)
     table[FREE_MEMORY, i] = memory - table[RESERVED_MEMORY, i]
-    table[PER_CPU, i] = 0.5 / (table[CPU_CORES, i] * CPU_QUANTA_PER_CORE)
-    table[PER_MEMORY, i] = 0.5 / (table[MEMORY_MB, i] * MEMORY_QUANTA_PER_MB)
+    table[PER_CPU, i] = 0.5 / max(1.0, np.rint(table[CPU_CORES, i] * CPU_QUANTA_PER_CORE))
+    table[PER_MEMORY, i] = 0.5 / max(1.0, memory)
     table[FREE_SHARE, i] = (
         table[OPEN_CPU, i] * table[PER_CPU, i] + table[FREE_MEMORY, i] * table[PER_MEMORY, i]
     )
@@ -382,10 +382,11 @@ def farthest_stops(memory_mb: Floats, node_memory_mb: Floats) -> Integers:
         upto[p + 1] = upto[p] + memory_mb[p]
     farthest = np.zeros((len(node_memory_mb), num_operators), dtype=np.int64)
     for node in range(len(node_memory_mb)):
+        limit = node_memory_mb[node] * ROUNDING_SLACK
         stop = 0
         for start in range(num_operators):
             stop = max(stop, start)
-            while stop < num_operators and upto[stop + 1] - upto[start] <= node_memory_mb[node]:
+            while stop < num_operators and upto[stop + 1] - upto[start] <= limit:
                 stop += 1
             farthest[node, start] = stop
     return farthest
@@ -474,6 +475,35 @@ def emission_costs(
     return energy_j * grams_per_j + time_ms * grams_per_ms
 
 
+def work_to_go(upto: Floats) -> Floats:
+    """Summed work of the operators from each cut on, each as its least share of any
+    node's whole time, [L + 1].
+    """
+    num_nodes, width = upto.shape
+    work = np.zeros(width)
+    for p in range(width - 2, -1, -1):
+        least = np.inf
+        for node in range(num_nodes):
+            whole = upto[node, width - 1]
+            share = (upto[node, p + 1] - upto[node, p]) / whole if whole > 0.0 else 0.0
+            least = min(least, share)
+        work[p] = work[p + 1] + least
+    return work
+
+
+def work_bound(label: Label, upto: Floats, work: Floats) -> float:
+    """The slowest part when the nodes left are all as busy as the work demands."""
+    cut, used, own, _, _ = label
+    rate = 0.0
+    for node in range(upto.shape[0]):
+        if node == own or (used >> node) & 1 == 0:
+            whole = upto[node, -1]
+            if whole == 0.0:
+                return 0.0
+            rate += 1.0 / whole
+    return work[cut] / rate
+
+
 def bound_of(
     label: Label,
     cost: float,
@@ -484,10 +514,14 @@ def bound_of(
     price: float,
     slo_ms: float,
     bottleneck: bool,
+    upto: Floats,
+    work: Floats,
 ) -> float:
     """What no completion of a label undercuts; infinite when none meets `slo_ms`."""
     cut, _, node, _, _ = label
     lower = combine(bottleneck, cost, to_go[cut, node])
+    if bottleneck:
+        lower = max(lower, work_bound(label, upto, work))
     if np.isinf(slo_ms):
         return lower
     if latency + latency_to_go[cut, node] > slo_ms * ROUNDING_SLACK:
@@ -580,6 +614,7 @@ def solve_partition(
 
     farthest = farthest_stops(memory_mb, node_memory_mb)
     to_go = cost_to_go(upto, overhead, fixed, per_mb, cut_mb, farthest, bottleneck)
+    work = work_to_go(upto)
     late_to_go = to_go
     price = 0.0
     dual_to_go = to_go
@@ -597,7 +632,7 @@ def solve_partition(
     labels = [(0, 0, 0, 0, 0)]
     spent = [(0.0, 0.0)]
     siblings = [0]
-    heap = [(0.0, 0)]
+    heap = [(0.0, 0, 0)]
     labels.pop()
     spent.pop()
     siblings.pop()
@@ -608,12 +643,14 @@ def solve_partition(
 
     for node in range(num_nodes):
         label = (0, 1 << node, node, 1, NO_LABEL)
-        bound = bound_of(label, 0.0, 0.0, to_go, late_to_go, dual_to_go, price, slo_ms, bottleneck)
+        bound = bound_of(
+            label, 0.0, 0.0, to_go, late_to_go, dual_to_go, price, slo_ms, bottleneck, upto, work
+        )
         labels.append(label)
         spent.append((0.0, 0.0))
         siblings.append(NO_LABEL)
         newest[0, node] = node
-        heapq.heappush(heap, (bound, node))
+        heapq.heappush(heap, (bound, num_operators, node))
         # The best single node, found first, keeps what cannot beat it unopened.
         if farthest[node, 0] == num_operators:
             cost = combine(bottleneck, 0.0, stage_cost(upto, overhead, 0, num_operators, node))
@@ -623,7 +660,7 @@ def solve_partition(
                 best_label = node
 
     while len(heap) > 0 and heap[0][0] < best_cost and len(labels) < max_labels:
-        parent = heapq.heappop(heap)[1]
+        parent = heapq.heappop(heap)[2]
         cut, used, node, stages, _ = labels[parent]
         parent_cost, parent_late = spent[parent]
         if farthest[node, cut] == num_operators:
@@ -649,13 +686,23 @@ def solve_partition(
                 cost = combine(bottleneck, cost_here, hop)
                 late = late_here + transfer_cost(late_fixed, late_per_mb, cut_mb, stop, node, onto)
                 bound = bound_of(
-                    label, cost, late, to_go, late_to_go, dual_to_go, price, slo_ms, bottleneck
+                    label,
+                    cost,
+                    late,
+                    to_go,
+                    late_to_go,
+                    dual_to_go,
+                    price,
+                    slo_ms,
+                    bottleneck,
+                    upto,
+                    work,
                 )
                 if bound >= best_cost or dominated(
                     label, cost, late, labels, spent, siblings, newest, bound_latency
                 ):
                     continue
-                heapq.heappush(heap, (bound, len(labels)))
+                heapq.heappush(heap, (bound, num_operators - stop, len(labels)))
                 siblings.append(newest[stop, onto])
                 newest[stop, onto] = len(labels)
                 labels.append(label)
@@ -716,6 +763,8 @@ HELPERS: tuple[Any, ...] = (
     cost_to_go,
     best_dual,
     emission_costs,
+    work_to_go,
+    work_bound,
     bound_of,
     dominated,
 )

@@ -61,7 +61,7 @@ class NodeTable:
         self._policy = (self._weights, float(max_load), float(max_network_latency_ms))
         self._smoothing = smoothing
         self._reservations: dict[int, tuple[int, float, float]] = {}
-        self._next_ticket = 0
+        self._next_ticket = 1
         self.refresh_all(self._columns, self._lows, self._highs, *self._policy)
 
     def select(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from numbers import Integral, Real
 
 __all__ = [
+    "LARGEST",
     "Rule",
     "at_least_one",
     "count",
@@ -20,17 +21,26 @@ __all__ = [
 Rule = Callable[[str, object], float]
 """Takes what a value is called and the value; returns it, or raises."""
 
+LARGEST = 1e15
+"""No machine comes near it, and products of all that is known of one stay finite."""
+
 
 def _number(what: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{what} is {value!r}: give a number")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = -math.inf if value < 0 else math.inf
+    if LARGEST < abs(number) < math.inf:
+        raise ValueError(f"{what} is {number:g}: it must be at most {LARGEST:g}; check its unit")
+    return number
 
 
-def _whole(what: str, value: object) -> int:
+def _whole(what: str, value: object) -> Integral:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{what} is {value!r}: give a whole number")
-    return int(value)
+    return value
 
 
 def positive(what: str, value: object) -> float:
@@ -75,15 +85,9 @@ def target(what: str, value: object) -> float:
 
 def count(what: str, value: object) -> int:
     """A whole number, 0 or above."""
-    number = _whole(what, value)
-    if number < 0:
-        raise ValueError(f"{what} is {number}: it must be 0 or above")
-    return number
+    return int(non_negative(what, _whole(what, value)))
 
 
 def slots(what: str, value: object) -> int:
     """A whole number, 1 or above."""
-    number = _whole(what, value)
-    if number < 1:
-        raise ValueError(f"{what} is {number}: it must be 1 or above")
-    return number
+    return int(at_least_one(what, _whole(what, value)))

@@ -297,7 +297,9 @@ def _entries(document: Mapping[str, Any], key: str, kind: type[_T]) -> list[_T]:
     return [_entry(key, number, table, kind) for number, table in enumerate(tables, start=1)]
 
 
-def _entry(key: str, number: int, table: Mapping[str, Any], kind: type[_T]) -> _T:
+def _entry(key: str, number: int, table: object, kind: type[_T]) -> _T:
+    if not isinstance(table, Mapping):
+        raise ClusterError(f"{key} {number} is {table!r}: write [[{key}]] and its keys below")
     fields = [f for f in dataclasses.fields(kind) if f.init]  # type: ignore[arg-type]
     where = f"{key} {table.get('name', number)!r}"
     _check_keys(where, table, [field.name for field in fields])

@@ -12,8 +12,8 @@ struct Columns
 {
     std::span<double const> open_cpu; ///< free CPU; -1 where load or latency bars
     std::span<double const> free_memory;
-    std::span<double const> per_cpu;    ///< 0.5 / CPU capacity
-    std::span<double const> per_memory; ///< 0.5 / memory capacity
+    std::span<double const> per_cpu;    ///< 0.5 / CPU capacity, at least one
+    std::span<double const> per_memory; ///< 0.5 / memory capacity, at least one
     std::span<double const> free_share; ///< of CPU and memory, their mean
     std::span<double const> merit;      ///< weighted sum of paper components
     std::span<double const> headroom;   ///< 1 - load

@@ -25,7 +25,7 @@ struct Placement
 };
 
 /// Names a reservation until it is completed: its slot in the low half, in the
-/// high half how often that slot was used before.
+/// high half how often that slot was used, this time in. Never 0.
 using Ticket = std::uint64_t;
 
 /// Why a node cannot take a task.

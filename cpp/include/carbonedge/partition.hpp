@@ -46,7 +46,7 @@ struct Limits
     double slo_ms = std::numeric_limits<double>::infinity();
     std::size_t max_stages = kMaxPartitionNodes;
     /// Partial plans kept before the search settles for the best it has.
-    std::size_t max_labels = 2'000'000;
+    std::size_t max_labels = 200'000;
 };
 
 /// Stage k runs operators [stops[k - 1], stops[k]) on nodes[k].
@@ -69,7 +69,8 @@ struct Partition
 ///
 /// A best-first search over labels (cut, node, nodes used), bounded below by the
 /// same problem with nodes free to be used again, which takes O(L^2 N + L N^2),
-/// and under an slo_ms also by that problem's Lagrangian dual. Labels that
+/// for throughput also by sharing the work out evenly over the nodes left, and
+/// under an slo_ms by the relaxed problem's Lagrangian dual. Labels that
 /// another one matches or beats in cost, latency, stages and nodes left are
 /// dropped. Exact unless max_labels is met, in which case `bound` is the least
 /// bound of the labels still open. Empty when no plan was found: none exists,

@@ -61,9 +61,11 @@ def run(
 
 def _read_npz(path: str) -> dict[str, Any]:
     try:
-        with np.load(Path(path), allow_pickle=False) as arrays:
-            return dict(arrays.items())
-    except (AttributeError, OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = np.load(Path(path), allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            arrays = {"": arrays}
+        return dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise ValueError(
             f"cannot read inputs from {path!r}: {reason}; write it with numpy.savez(path, name=...)"

@@ -52,14 +52,15 @@ def print_comparison(comparison: Comparison) -> None:
         )
     console.print(comparison.model)
     console.print(table)
-    console.print("J, gCO2eq and inf/g are per inference. " + NOTE, style="dim")
+    console.print("J, gCO2eq and inf/g are per inference. " + NOTE, style="dim", soft_wrap=True)
     if comparison.plan is not None:
         console.print()
         print_plan(comparison.plan)
     if comparison.largest_difference is not None:
         console.print(
             f"Largest difference between split and whole output: "
-            f"{comparison.largest_difference:.2g} of its spread (at most {TOLERANCE:g} allowed)."
+            f"{comparison.largest_difference:.2g} of its spread (at most {TOLERANCE:g} allowed).",
+            soft_wrap=True,
         )
     if comparison.interrupted:
         console.print("Interrupted: these are the requests answered until then.")
@@ -87,7 +88,8 @@ def print_plan(plan: Plan) -> None:
     console.print(
         f"One inference: {plan.latency_ms:.2f} ms, {plan.energy_j:.4f} J, "
         f"{plan.emissions_g:.3e} gCO2eq, {plan.throughput_rps:.1f} requests/s when pipelined; "
-        f"{proof} {plan.objective} ({plan.costs} costs, modelled energy)."
+        f"{proof} {plan.objective} ({plan.costs} costs, modelled energy).",
+        soft_wrap=True,
     )
 
 

@@ -196,9 +196,8 @@ def _route(
         dataclasses.replace(node, avg_time_ms=float(time_ms))
         for node, time_ms in zip(cluster.nodes, whole_ms, strict=True)
     ]
-    memory_mb = sum(op.parameter_mb + op.activation_mb for op in model.operators)
     scheduler = Scheduler(nodes, mode=mode)
-    task = Task(memory_mb=memory_mb)
+    task = Task(memory_mb=model.memory_mb)
     meter, latencies_ms, scheduling_us = FootprintMeter(), [], []
     chosen: Counter[str] = Counter()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.model import Cut, ModelGraph, Operator, Tensor, load_model
-from carbonedge.planning.partition import partition, partition_for_mode
+from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem, PartitionSolution
 from carbonedge.planning.split import StageModel, split
@@ -25,5 +25,6 @@ __all__ = [
     "operator_costs",
     "partition",
     "partition_for_mode",
+    "partition_problem",
     "split",
 ]

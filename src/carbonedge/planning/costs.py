@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge.cluster import Node
+from carbonedge.exceptions import InfeasibleError
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import profile
 
@@ -68,11 +69,14 @@ def operator_costs(
     ------
     ValueError
         If the source is not known, or a node lacks the time that is to be shared out.
+    InfeasibleError
+        If the nodes together, or the largest for one operator, have too little memory.
     ModelError
         If ONNX Runtime cannot run the model.
     """
     if source not in SOURCES:
         raise ValueError(f"costs {source!r} are not known: choose one of {', '.join(SOURCES)}")
+    _check_memory(model, nodes)
     everywhere = frozenset(range(len(model.operators) + 1))
     if source == "measured":
         here = profile(model, providers=providers, sess_options=sess_options)
@@ -96,3 +100,20 @@ def operator_costs(
     times = np.array([node.avg_time_ms for node in nodes])
     shares = np.array(work, dtype=np.float64) / total
     return OperatorCosts(source, np.outer(shares, times), np.zeros(len(nodes)), everywhere)
+
+
+def _check_memory(model: ModelGraph, nodes: Sequence[Node]) -> None:
+    # Before anything is run here that no node could run.
+    largest = max(node.memory_mb for node in nodes)
+    for operator in model.operators:
+        if operator.memory_mb > largest:
+            raise InfeasibleError(
+                f"operator {operator.name!r} needs {operator.memory_mb:.4g} MB and the largest "
+                f"node has {largest:g} MB: add memory"
+            )
+    together = sum(node.memory_mb for node in nodes)
+    if model.memory_mb > together:
+        raise InfeasibleError(
+            f"the model needs {model.memory_mb:.4g} MB and the nodes have {together:g} MB "
+            "together: add memory or nodes"
+        )

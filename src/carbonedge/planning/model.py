@@ -82,6 +82,11 @@ class Operator:
     parameter_mb: float
     activation_mb: float
 
+    @property
+    def memory_mb(self) -> float:
+        """What it takes on a node, as if no buffer were used again."""
+        return self.parameter_mb + self.activation_mb
+
 
 @dataclass(frozen=True, slots=True)
 class Cut:
@@ -140,6 +145,11 @@ class ModelGraph:
     def parameter_mb(self) -> float:
         """Of all constants, each once per operator that reads it."""
         return sum(operator.parameter_mb for operator in self.operators)
+
+    @property
+    def memory_mb(self) -> float:
+        """What the whole model takes on a node, as if no buffer were used again."""
+        return sum(operator.memory_mb for operator in self.operators)
 
     def summary(self) -> str:
         """One line on size and work."""

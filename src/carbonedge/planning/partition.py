@@ -19,7 +19,7 @@ from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem, PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
-__all__ = ["partition", "partition_for_mode"]
+__all__ = ["partition", "partition_for_mode", "partition_problem"]
 
 
 def partition(
@@ -74,8 +74,8 @@ def partition(
         costs = operator_costs(
             graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
         )
-    cuts = [cut for cut in graph.cuts if cut.position in costs.positions]
-    problem = _problem(graph, cluster, costs, cuts)
+    problem = partition_problem(graph, cluster, costs)
+    cuts = _usable_cuts(graph, costs)
     solution = problem.solve(objective, slo_ms=slo_ms, max_stages=max_stages)
     return _plan(cluster, problem, solution, cuts, objective, costs.source)
 
@@ -114,16 +114,29 @@ def partition_for_mode(
     return partition(model, cluster, slo_ms=middle_ms, costs=costs)
 
 
-def _problem(
-    model: ModelGraph, cluster: Cluster, costs: OperatorCosts, cuts: Sequence[Cut]
+def _usable_cuts(model: ModelGraph, costs: OperatorCosts) -> list[Cut]:
+    return [cut for cut in model.cuts if cut.position in costs.positions]
+
+
+def partition_problem(
+    model: ModelGraph, cluster: Cluster, costs: OperatorCosts
 ) -> PartitionProblem:
-    """The problem over the stretches between cuts, each as one operator."""
+    """The problem that `partition` solves, each stretch between usable cuts as one operator.
+
+    Raises
+    ------
+    InfeasibleError
+        If nothing in the model depends on its inputs.
+    IntensityUnavailableError
+        If a node has no carbon intensity.
+    """
+    cuts = _usable_cuts(model, costs)
     nodes = cluster.nodes
     starts = [cut.position for cut in cuts[:-1]]
     if not starts:
         raise InfeasibleError("the model has no operators that depend on its inputs")
     time_ms = np.add.reduceat(costs.time_ms, starts, axis=0)
-    memory_mb = np.array([op.parameter_mb + op.activation_mb for op in model.operators])
+    memory_mb = np.array([operator.memory_mb for operator in model.operators])
     power_w = np.array([node.power_w for node in nodes])
     latency_ms = np.full((len(nodes), len(nodes)), math.inf)
     mbps = np.full_like(latency_ms, math.inf)

@@ -21,7 +21,7 @@ OBJECTIVES = ("latency", "energy", "emissions", "throughput")
 """In the order of the core's ``Objective``."""
 
 MAX_NODES = 16
-MAX_LABELS = 2_000_000
+MAX_LABELS = 200_000
 
 _SHAPES = {
     "time_ms": "LN",
@@ -169,7 +169,13 @@ class PartitionProblem:
         limit = math.inf if slo_ms is None else target("slo_ms", slo_ms)
         stages = MAX_NODES if max_stages is None else slots("max_stages", max_stages)
         found = self._search(OBJECTIVES.index(objective), limit, stages, max_labels)
-        exhausted, stops, nodes, latency_ms, energy_j, emissions_g, bottleneck, value, bound = found
+        exhausted = found[0]
+        if exhausted and len(found[1]) == 0:
+            # The slowest part of a plan says little about where to search; sums are
+            # found soon, and the fastest plan is one, however far off.
+            found = self._search(OBJECTIVES.index("latency"), limit, stages, max_labels)
+            found = (True, *found[1:7], found[6], 0.0)
+        _, stops, nodes, latency_ms, energy_j, emissions_g, bottleneck, value, bound = found
         if len(stops) == 0:
             raise self._infeasible(exhausted, limit, stages, max_labels)
         return PartitionSolution(

@@ -29,7 +29,8 @@ __all__ = ["Profile", "profile"]
 
 WARM_UP_RUNS = 3
 RUNS = 15
-LEAST_OVERHEAD_MS = 0.01
+RUN_FLOOR_MS = 0.01
+"""What a session's run takes however little it computes."""
 _KERNEL_SUFFIX = "_kernel_time"
 # ONNX Runtime names a kernel in its blocked layout after the tensor it stands for.
 _BLOCKED_SUFFIX = "_nchwc"
@@ -83,7 +84,7 @@ def profile(
 
     # The profiler slows what it watches, so that its times serve as proportions only.
     run_ms = _run_time(model, feed, providers, sess_options)
-    overhead_ms = max(run_ms - float(time_ms.sum()), LEAST_OVERHEAD_MS)
+    overhead_ms = min(RUN_FLOOR_MS, run_ms / 2)
     time_ms *= (run_ms - overhead_ms) / time_ms.sum()
     positions = _whole_positions(len(model.operators), groups.values())
     return Profile(time_ms, overhead_ms, positions)

@@ -25,8 +25,12 @@ def open_session(
     import onnxruntime
 
     try:
+        # Without the fallback a wrong provider is an error, not a line on stdout.
         return onnxruntime.InferenceSession(
-            model.SerializeToString(), sess_options=sess_options, providers=providers
+            model.SerializeToString(),
+            sess_options=sess_options,
+            providers=providers,
+            enable_fallback=False,
         )
     except (ValueError, TypeError):
         raise  # of providers or options, and clear as it is

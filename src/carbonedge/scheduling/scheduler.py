@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from carbonedge._backend import backend
-from carbonedge._validation import fraction, non_negative, target
+from carbonedge._validation import LARGEST, fraction, non_negative, target
 from carbonedge.cluster import NODE_RULES, Cluster, Node
 from carbonedge.exceptions import InfeasibleError
 from carbonedge.scheduling.decision import Decision
@@ -75,12 +75,14 @@ def schedule(
     IntensityUnavailableError
         If a node has no carbon intensity.
     ValueError
-        If `nodes` is empty, or `mode` or `scoring` is not known.
+        If `nodes` is empty, `mode` or `scoring` is not known, or a limit is out of
+        range.
     """
-    table = _table(nodes, mode, scoring, max_load, max_network_latency_ms, SMOOTHING)
+    limits = _checked_limits(max_load, max_network_latency_ms)
+    table = _table(nodes, mode, scoring, *limits, SMOOTHING)
     placed = table.select(task.cpu_cores, task.memory_mb, task.slo_ms)
     if placed is None:
-        raise _infeasible(table, task, nodes, max_load, max_network_latency_ms)
+        raise _infeasible(table, task, nodes, *limits)
     return _new(Decision, placed)
 
 
@@ -133,10 +135,7 @@ class Scheduler:
             raise ValueError("two nodes share a name: names must differ")
         if fraction("smoothing", smoothing) == 0:
             raise ValueError("smoothing is 0: it must be above 0, or no task is ever learned from")
-        self._limits = (
-            fraction("max_load", max_load),
-            target("max_network_latency_ms", max_network_latency_ms),
-        )
+        self._limits = _checked_limits(max_load, max_network_latency_ms)
         self._table = _table(self._nodes, mode, scoring, *self._limits, smoothing)
         self._reserve = self._table.reserve
 
@@ -216,7 +215,7 @@ class Scheduler:
         ------
         ValueError
             If the arrays differ in shape, are not one-dimensional, or a need is
-            negative or not finite.
+            negative, not finite or beyond any machine.
         """
         cpu = np.ascontiguousarray(cpu_cores, dtype=np.float64)
         memory = np.ascontiguousarray(memory_mb, dtype=np.float64)
@@ -226,13 +225,21 @@ class Scheduler:
                 "give two one-dimensional arrays of one length"
             )
         for what, needs in (("cpu_cores", cpu), ("memory_mb", memory)):
-            wrong = ~(np.isfinite(needs) & (needs >= 0))
+            wrong = ~((needs >= 0) & (needs <= LARGEST))
             if wrong.any():
                 first = int(np.argmax(wrong))
                 raise ValueError(
-                    f"{what}[{first}] is {needs[first]:g}: it must be finite and 0 or above"
+                    f"{what}[{first}] is {needs[first]:g}: "
+                    f"it must be finite, 0 or above and at most {LARGEST:g}"
                 )
         return self._table.reserve_many(cpu, memory)
+
+
+def _checked_limits(max_load: float, max_network_latency_ms: float) -> tuple[float, float]:
+    return (
+        fraction("max_load", max_load),
+        target("max_network_latency_ms", max_network_latency_ms),
+    )
 
 
 def _table(
@@ -274,6 +281,9 @@ def _infeasible(
     def reason(index: int) -> str:
         node = nodes[index]
         cpu_cores, memory_mb = table.free(index)
+        queue = table.get(index, "running_tasks") / table.get(index, "parallelism")
+        latency_ms = table.get(index, "network_latency_ms")
+        latency_ms += table.get(index, "avg_time_ms") * (1 + queue)
         return {
             0: "its score is not above 0",
             1: f"its load {table.get(index, 'load'):g} is above max_load {max_load:g}",
@@ -283,7 +293,7 @@ def _infeasible(
             f"needs {task.cpu_cores:g}",
             4: f"it has {memory_mb:g} of {node.memory_mb:g} MB free and the task "
             f"needs {task.memory_mb:g}",
-            5: f"its predicted latency is above slo_ms {task.slo_ms or math.inf:g}",
+            5: f"its predicted latency {latency_ms:g} ms is above slo_ms {task.slo_ms}",
         }[refusals[index]]
 
     shown = [f"{node.name}: {reason(i)}" for i, node in enumerate(nodes[:MOST_REASONS])]

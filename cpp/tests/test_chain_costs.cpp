@@ -1,0 +1,44 @@
+#include "carbonedge/chain_costs.hpp"
+
+#include <doctest/doctest.h>
+
+#include <vector>
+
+using carbonedge::ChainCosts;
+
+namespace
+{
+// Two operators, two nodes.
+ChainCosts example()
+{
+    std::vector<double> const operators{1, 10, 2, 20};
+    std::vector<double> const overhead{0.5, 5};
+    std::vector<double> const fixed{0, 3, 4, 0};
+    std::vector<double> const per_mb{0, 2, 1, 0};
+    std::vector<double> const cut_mb{7, 8, 9};
+    return {operators, overhead, fixed, per_mb, cut_mb};
+}
+} // namespace
+
+TEST_CASE("a stage costs its operators and its overhead")
+{
+    auto const costs = example();
+    CHECK(costs.stage(0, 2, 0) == 3.5);
+    CHECK(costs.stage(1, 2, 1) == 25);
+    CHECK(costs.stage(1, 1, 0) == 0.5);
+}
+
+TEST_CASE("a transfer costs its link and what crosses, by direction")
+{
+    auto const costs = example();
+    CHECK(costs.transfer(1, 0, 1) == 3 + 2 * 8);
+    CHECK(costs.transfer(1, 1, 0) == 4 + 1 * 8);
+}
+
+TEST_CASE("measures add up")
+{
+    auto const costs = example();
+    auto const sum = costs.plus(costs, 2.0);
+    CHECK(sum.stage(0, 2, 1) == 3 * costs.stage(0, 2, 1));
+    CHECK(sum.transfer(1, 0, 1) == 3 * costs.transfer(1, 0, 1));
+}

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.default_venv_backend = "venv"
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and types."""
+    session.install(".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The Python tests."""
+    session.install(".[test]")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks, timed."""
+    session.install(".[test]")
+    session.run("pytest", "benches", *session.posargs)
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """The C++ tests under the address and undefined-behaviour sanitizers."""
+    build = session.create_tmp()
+    session.run(
+        *("cmake", "-S", ".", "-B", build, "-DCMAKE_BUILD_TYPE=Debug"),
+        *("-DCARBONEDGE_PYTHON=OFF", "-DCARBONEDGE_TESTS=ON", "-DCARBONEDGE_SANITIZE=ON"),
+        external=True,
+    )
+    session.run("cmake", "--build", build, "--parallel", "2", external=True)
+    session.run("ctest", "--test-dir", build, "--output-on-failure", external=True)

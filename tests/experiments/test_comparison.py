@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import models
+import numpy as np
+import pytest
+
+from carbonedge import InfeasibleError, load_model
+from carbonedge.experiments import compare, light_model, paper_cluster
+from carbonedge.experiments.comparison import _difference
+
+
+def interrupt_after(count: int) -> Callable[[], None]:
+    calls = iter(range(count))
+
+    def advance() -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+
+    return advance
+
+
+def test_every_request_is_answered_and_counted() -> None:
+    result = compare(
+        load_model(light_model("squeezenet")),
+        paper_cluster(),
+        modes=("performance", "green"),
+        split_mode="balanced",
+        requests=4,
+    )
+    assert [(row.mode, row.placement, row.requests) for row in result.rows] == [
+        ("performance", "routed", 4),
+        ("green", "routed", 4),
+        ("balanced", "split", 4),
+    ]
+    performance, green, split = result.rows
+    assert performance.node_use == {"node-high": 100.0}
+    assert green.node_use == {"node-green": 100.0}
+    assert sum(split.node_use.values()) == pytest.approx(100)
+    assert len(split.node_use) == 2
+    assert green.emissions_g < performance.emissions_g
+    assert result.largest_difference is not None
+    assert result.largest_difference <= 1e-5
+    assert result.faithful
+
+
+@pytest.mark.parametrize(("answered", "rows"), [(1, [2]), (4, [3, 2])])
+def test_ctrl_c_keeps_what_was_measured(answered: int, rows: list[int]) -> None:
+    # The request whose advance() was interrupted had been answered.
+    result = compare(
+        load_model(models.layers()),
+        paper_cluster(),
+        modes=("performance", "green"),
+        split_mode="green",
+        requests=3,
+        advance=interrupt_after(answered),
+    )
+    assert result.interrupted
+    assert [row.requests for row in result.rows] == rows
+
+
+def test_a_model_too_large_is_infeasible() -> None:
+    with pytest.raises(InfeasibleError, match="largest node has 1024 MB"):
+        compare(
+            load_model(huge()), paper_cluster(), modes=("green",), split_mode="green", requests=1
+        )
+
+
+def huge() -> models.ModelProto:
+    """One operator that puts out 2 GB, were it run."""
+    nodes = [models.make_node("Expand", ["x", "shape"], ["big"])]
+    nodes.append(models.make_node("ReduceSum", ["big"], ["y"]))
+    return models._model(
+        nodes,
+        [models._floats("x", 1, 1)],
+        [models._floats("y", 1, 1)],
+        {"shape": np.array([25_000, 20_000], dtype=np.int64)},
+    )
+
+
+def test_differences_are_relative_to_the_spread() -> None:
+    whole = [np.array([0.0, 10.0])]
+    assert _difference(whole, [np.array([0.0, 10.0])]) == 0
+    assert _difference(whole, [np.array([0.0, 10.1])]) == pytest.approx(0.01)
+    assert _difference(whole, [np.array([0.0, np.nan])]) == np.inf
+    assert _difference([np.array([1, 2])], [np.array([1, 3])]) == np.inf
+
+
+def test_light_models_answer_differently_to_different_inputs() -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(light_model("squeezenet").SerializeToString())
+    random = np.random.default_rng(0)
+    one, two = (
+        session.run(None, {"data_0": random.random((1, 3, 224, 224), dtype=np.float32)})[0]
+        for _ in range(2)
+    )
+    assert np.ptp(one) > 0
+    assert not np.allclose(one, two, rtol=1e-3)
+
+
+def test_light_models_repeat_from_their_seed() -> None:
+    same = [light_model("squeezenet", seed=s).SerializeToString() for s in (1, 1, 2)]
+    assert same[0] == same[1] != same[2]

@@ -1,0 +1,131 @@
+"""Small ONNX models, each with one difficulty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx.helper import (
+    make_graph,
+    make_model,
+    make_node,
+    make_opsetid,
+    make_tensor_value_info,
+)
+
+WIDTH = 8
+
+
+def _floats(name: str, *shape: int | str) -> ValueInfoProto:
+    return make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _model(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    weights: dict[str, np.ndarray] | None = None,
+) -> ModelProto:
+    initializers = [numpy_helper.from_array(v, name) for name, v in (weights or {}).items()]
+    graph = make_graph(list(nodes), "small", list(inputs), list(outputs), initializers)
+    model = make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _square(seed: int) -> np.ndarray:
+    scale = 1 / np.sqrt(WIDTH)
+    return np.random.default_rng(seed).normal(0, scale, (WIDTH, WIDTH)).astype(np.float32)
+
+
+def layers(depth: int = 4, batch: int | str = 1) -> ModelProto:
+    """`depth` times a matrix product and a Tanh."""
+    nodes, weights = [], {}
+    tensor = "x"
+    for k in range(depth):
+        weights[f"w{k}"] = _square(k)
+        result = "y" if k == depth - 1 else f"h{k}"
+        nodes += [
+            make_node("MatMul", [tensor, f"w{k}"], [f"p{k}"]),
+            make_node("Tanh", [f"p{k}"], [result]),
+        ]
+        tensor = result
+    return _model(nodes, [_floats("x", batch, WIDTH)], [_floats("y", batch, WIDTH)], weights)
+
+
+def skip_connection() -> ModelProto:
+    """The input is needed again at the end, and a result in between is an output."""
+    nodes = [
+        make_node("Tanh", ["x"], ["early"]),
+        make_node("MatMul", ["early", "w"], ["a"]),
+        make_node("Sigmoid", ["a"], ["b"]),
+        make_node("Add", ["b", "x"], ["c"]),
+        make_node("Mul", ["c", "early"], ["y"]),
+    ]
+    outputs = [_floats("early", 1, WIDTH), _floats("y", 1, WIDTH)]
+    return _model(nodes, [_floats("x", 1, WIDTH)], outputs, {"w": _square(0)})
+
+
+def captured_by_if() -> ModelProto:
+    """Branches of an If read a tensor and a weight from outside."""
+    then = make_graph([make_node("Add", ["a", "w"], ["t"])], "then", [], [_floats("t", 1, WIDTH)])
+    other = make_graph([make_node("Sub", ["a", "w"], ["e"])], "else", [], [_floats("e", 1, WIDTH)])
+    nodes = [
+        make_node("Tanh", ["x"], ["a"]),
+        make_node("ReduceSum", ["x"], ["total"], keepdims=0),
+        make_node("Greater", ["total", "limit"], ["flag"]),
+        make_node("Neg", ["x"], ["n"]),
+        make_node("If", ["flag"], ["b"], then_branch=then, else_branch=other),
+        make_node("Mul", ["b", "n"], ["y"]),
+    ]
+    weights = {"w": _square(1)[:1], "limit": np.array(4.0, dtype=np.float32)}
+    return _model(nodes, [_floats("x", 1, WIDTH)], [_floats("y", 1, WIDTH)], weights)
+
+
+def prepared_constants() -> ModelProto:
+    """Weights come out of operators that depend on no input; a dead operator besides."""
+    nodes = [
+        make_node("Constant", [], ["two"], value=numpy_helper.from_array(np.float32([2]))),
+        make_node("Mul", ["w", "two"], ["w2"]),
+        make_node("MatMul", ["x", "w2"], ["a"]),
+        make_node("Neg", ["a"], ["unused"]),
+        make_node("Tanh", ["a"], ["b"]),
+        make_node("MatMul", ["b", "w2"], ["y"]),
+    ]
+    return _model(nodes, [_floats("x", 1, WIDTH)], [_floats("y", 1, WIDTH)], {"w": _square(2)})
+
+
+def shared_weight_and_two_inputs() -> ModelProto:
+    """One weight read at both ends; an int64 input that joins late."""
+    nodes = [
+        make_node("MatMul", ["x", "w"], ["a"]),
+        make_node("Tanh", ["a"], ["b"]),
+        make_node("Cast", ["k"], ["f"], to=TensorProto.FLOAT),
+        make_node("Mul", ["b", "f"], ["c"]),
+        make_node("MatMul", ["c", "w"], ["y"]),
+    ]
+    inputs = [_floats("x", 1, WIDTH), make_tensor_value_info("k", TensorProto.INT64, (1,))]
+    return _model(nodes, inputs, [_floats("y", 1, WIDTH)], {"w": _square(3)})
+
+
+def unknown_operator() -> ModelProto:
+    """Valid ONNX with an operator that ONNX Runtime does not have."""
+    graph = make_graph(
+        [make_node("Frobnicate", ["x"], ["y"], domain="example.org")],
+        "unknown",
+        [_floats("x", 1, WIDTH)],
+        [_floats("y", 1, WIDTH)],
+    )
+    opsets = [make_opsetid("", 17), make_opsetid("example.org", 1)]
+    return make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+ALL = {
+    "layers": layers,
+    "skip connection": skip_connection,
+    "captured by If": captured_by_if,
+    "prepared constants": prepared_constants,
+    "shared weight, two inputs": shared_weight_and_two_inputs,
+}

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from carbonedge import InfeasibleError, PartitionProblem
+
+
+def problem(**changes: Any) -> PartitionProblem:
+    """Two operators of 1 ms on node 0 and 2 ms on node 1, whose grid is ten times cleaner."""
+    arrays: dict[str, Any] = {
+        "time_ms": [[1, 2], [1, 2]],
+        "energy_j": [[3.6, 3.6], [3.6, 3.6]],
+        "memory_mb": [10, 10],
+        "cut_mb": [1, 1, 1],
+        "node_memory_mb": [100, 100],
+        "intensity_g_per_kwh": [1000, 100],
+        "link_latency_ms": [[math.inf, 0.5], [0.5, math.inf]],
+        "link_mbps": [[math.inf, 16], [16, math.inf]],
+        "link_j_per_mb": [[0, 0], [0, 0]],
+        "stage_overhead_ms": [0, 0],
+    }
+    arrays |= changes
+    return PartitionProblem(**{name: np.array(value) for name, value in arrays.items()})
+
+
+def test_objectives_by_hand() -> None:
+    fastest = problem().solve("latency")
+    assert (fastest.nodes, fastest.cuts) == ((0,), ())
+    assert fastest.latency_ms == 2
+    assert fastest.emissions_g == pytest.approx(2 * 3.6 * 1000 / 3.6e6)
+    greenest = problem().solve("emissions")
+    assert (greenest.nodes, greenest.latency_ms) == ((1,), 4)
+    assert greenest.energy_j == 7.2
+    assert greenest.throughput_rps == 250
+    assert greenest.optimal
+    assert greenest.gap == 0
+
+
+def test_memory_forces_a_split_and_the_link_is_paid_for() -> None:
+    split = problem(node_memory_mb=[10, 10], link_j_per_mb=np.full((2, 2), 7.2)).solve("latency")
+    assert split.cuts == (1,)
+    # 1 MB is 8 megabits: 500 ms at 16 Mbit/s, and half a millisecond of latency.
+    assert split.latency_ms == 1 + 500.5 + 2
+    assert split.energy_j == 3.6 + 7.2 + 3.6
+    grams_per_j = np.array([1000, 550, 100]) / 3.6e6
+    assert split.emissions_g == pytest.approx(
+        3.6 * grams_per_j[[0, 2]].sum() + 7.2 * grams_per_j[1]
+    )
+    assert split.throughput_rps == pytest.approx(1000 / 500.5)
+
+
+def test_a_latency_target_buys_speed_with_carbon() -> None:
+    links = {"link_mbps": np.full((2, 2), np.inf)}
+    within = problem(**links).solve("emissions", slo_ms=3.5)
+    assert within.latency_ms == 3.5
+    assert sorted(within.nodes) == [0, 1]
+    assert problem(**links).solve("emissions", slo_ms=3.4).nodes == (0,)
+
+
+def test_pue_embodied_carbon_and_overhead_count() -> None:
+    found = problem(
+        pue=[1, 2],
+        embodied_g_per_hour=[0, 3600],
+        stage_overhead_ms=[0, 1],
+        stage_overhead_j=[0, 3.6],
+    ).solve("emissions", max_stages=1)
+    # Node 1: 10.8 J at 100 g/kWh and PUE 2, and 5 ms of 1 g/s: dearer than node 0's 7.2 J.
+    assert found.nodes == (0,)
+    only = problem(
+        node_memory_mb=[1, 100],
+        pue=[1, 2],
+        embodied_g_per_hour=[0, 3600],
+        stage_overhead_ms=[0, 1],
+        stage_overhead_j=[0, 3.6],
+    ).solve("emissions")
+    assert only.emissions_g == pytest.approx(10.8 * 200 / 3.6e6 + 0.005)
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits", "message"),
+    [
+        ({}, {"slo_ms": 1.5}, r"slo_ms=1.5: the fastest takes 2 ms"),
+        ({"node_memory_mb": [9, 8]}, {}, "one operator needs 10 MB and the largest node has 9 MB"),
+        ({"node_memory_mb": [10, 8]}, {}, "needs 20 MB .* they have 10, 8 MB"),
+        ({"node_memory_mb": [10, 10]}, {"max_stages": 1}, "no 1 or fewer linked nodes"),
+    ],
+)
+def test_infeasible_says_what_stands_in_the_way(
+    changes: dict[str, Any], limits: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InfeasibleError, match=message):
+        problem(**changes).solve("latency", **limits)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time_ms": [1, 2]}, r"time_ms has shape \(2,\)"),
+        ({"memory_mb": [1]}, r"memory_mb has shape \(1,\): time_ms implies \(2,\)"),
+        ({"cut_mb": [1, 1]}, "cut_mb has shape"),
+        ({"time_ms": [[1, np.nan], [1, 1]]}, "time_ms has nan"),
+        ({"energy_j": [[1, -1], [1, 1]]}, "energy_j has -1"),
+        ({"intensity_g_per_kwh": [np.inf, 1]}, "intensity_g_per_kwh has inf"),
+        ({"link_mbps": [[1, 0], [1, 1]]}, "link_mbps has 0: each must be above 0"),
+        ({"pue": [0.9, 1]}, "pue has 0.9: each must be 1 or above"),
+        ({"time_ms": np.ones((2, 17))}, "17 nodes: the exact search takes 16"),
+    ],
+)
+def test_wrong_arrays_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        problem(**changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objective": "speed"}, "latency, energy, emissions, throughput"),
+        ({"slo_ms": 0}, "slo_ms is 0"),
+        ({"slo_ms": math.nan}, "slo_ms is nan"),
+        ({"max_stages": 0}, "max_stages is 0"),
+    ],
+)
+def test_wrong_limits_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        problem().solve(**arguments)
+
+
+def test_a_search_cut_short_says_how_far_off_it_may_be() -> None:
+    random = np.random.default_rng(0)
+    nodes, operators = 8, 12
+    found = PartitionProblem(
+        random.uniform(1, 2, (operators, nodes)),
+        random.uniform(1, 2, (operators, nodes)),
+        np.ones(operators),
+        random.uniform(0, 0.1, operators + 1),
+        node_memory_mb=np.full(nodes, 12.0),
+        intensity_g_per_kwh=random.uniform(100, 900, nodes),
+        link_latency_ms=np.full((nodes, nodes), 0.01),
+        link_mbps=np.full((nodes, nodes), 1e4),
+        link_j_per_mb=np.zeros((nodes, nodes)),
+        stage_overhead_ms=np.zeros(nodes),
+    ).solve("latency", max_labels=nodes)
+    assert not found.optimal
+    assert 0 < found.gap < 1

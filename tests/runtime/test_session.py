@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from carbonedge import (
+    CarbonEdgeError,
+    Cluster,
+    ClusterError,
+    InferenceSession,
+    Link,
+    ModelError,
+    Node,
+    Plan,
+    Stage,
+)
+
+NODES = [
+    Node("a", cpu_cores=1, memory_mb=100, power_w=10, intensity_g_per_kwh=100, avg_time_ms=1),
+    Node(
+        "b",
+        cpu_cores=1,
+        memory_mb=100,
+        power_w=5,
+        intensity_g_per_kwh=300,
+        avg_time_ms=2,
+        speed=0.5,
+    ),
+]
+CLUSTER = Cluster(NODES, [Link("a", "b", bandwidth_mbps=8, latency_ms=3, energy_j_per_mb=100)])
+X = np.linspace(-1, 1, models.WIDTH, dtype=np.float32).reshape(1, -1)
+
+
+def plan(*stages: tuple[str, int, int]) -> Plan:
+    made = tuple(Stage(node, start, stop, 0.0, 0.0, 0.0) for node, start, stop in stages)
+    return Plan(made, (), 0.0, 0.0, 0.0, 0.0, True, 0.0, "latency", "macs")
+
+
+def open_split(**arguments: Any) -> InferenceSession:
+    return InferenceSession(
+        models.layers(), CLUSTER, plan=plan(("a", 0, 4), ("b", 4, 8)), **arguments
+    )
+
+
+def test_it_answers_as_onnx_runtime_does(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(models.layers(), path)
+    theirs = onnxruntime.InferenceSession(path)
+    ours = InferenceSession(path, CLUSTER, plan=plan(("a", 0, 4), ("b", 4, 8)))
+    np.testing.assert_allclose(
+        ours.run(None, {"x": X})[0], theirs.run(None, {"x": X})[0], rtol=1e-6
+    )
+    for mine, other in (
+        (ours.get_inputs(), theirs.get_inputs()),
+        (ours.get_outputs(), theirs.get_outputs()),
+    ):
+        assert [(arg.name, arg.type, arg.shape) for arg in mine] == [
+            (arg.name, arg.type, arg.shape) for arg in other
+        ]
+
+
+def test_outputs_come_in_the_order_asked_for() -> None:
+    session = InferenceSession(
+        models.skip_connection(), CLUSTER, plan=plan(("a", 0, 3), ("b", 3, 5))
+    )
+    early, y = session.run(None, {"x": X})
+    assert np.array_equal(session.run(["y", "early"], {"x": X})[0], y)
+    assert np.array_equal(session.run(["early"], {"x": X})[0], early)
+
+
+def test_energy_is_power_times_time_and_emissions_follow() -> None:
+    session = open_split()
+    for _ in range(3):
+        session.run(None, {"x": X})
+    footprint = session.footprint
+    assert footprint.inferences == 3
+    for node in NODES:
+        share = footprint.by_node[node.name]
+        assert share.time_ms > 0
+        assert share.energy_j == pytest.approx(node.power_w * share.time_ms / 1e3)
+        intensity = node.known_intensity()
+        assert share.emissions_g == pytest.approx(share.energy_j * intensity / 3.6e6)
+
+
+def test_what_crosses_is_counted_each_time() -> None:
+    session = open_split()
+    session.run(None, {"x": X})
+    mb = models.WIDTH * 4 / 1e6
+    transfers = session.footprint.transfers
+    assert transfers.energy_j == pytest.approx(100 * mb)
+    assert transfers.time_ms == pytest.approx(3 + mb * 8 / 8 * 1e3)
+    assert transfers.emissions_g == pytest.approx(100 * mb * 200 / 3.6e6)
+
+
+def test_consecutive_stages_on_one_node_are_one_session() -> None:
+    session = InferenceSession(
+        models.layers(), CLUSTER, plan=plan(("a", 0, 2), ("a", 2, 4), ("b", 4, 8))
+    )
+    session.run(None, {"x": X})
+    assert session.footprint.transfers.time_ms > 0
+    whole = InferenceSession(models.layers(), CLUSTER, plan=plan(("a", 0, 4), ("a", 4, 8)))
+    whole.run(None, {"x": X})
+    assert whole.footprint.transfers.time_ms == 0
+
+
+def test_each_request_has_its_own_footprint() -> None:
+    session = open_split()
+    _, one = session.run_with_footprint(None, {"x": X})
+    _, two = session.run_with_footprint(None, {"x": X})
+    assert one.inferences == two.inferences == 1
+    assert session.footprint.energy_j == pytest.approx(one.energy_j + two.energy_j)
+
+
+def test_a_plan_is_made_when_none_is_given() -> None:
+    session = InferenceSession(models.layers(), CLUSTER, mode="green", costs="macs")
+    assert [stage.node for stage in session.plan.stages] == ["a"]
+
+
+def test_options_reach_onnx_runtime(tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    open_split(sess_options=options)
+    assert (tmp_path / "optimized.onnx").exists()
+    with pytest.raises(ValueError, match="provider"):
+        open_split(providers=["CPUExecutionProvider", 42])
+
+
+@pytest.mark.parametrize(
+    ("feed", "message"),
+    [
+        ({}, r"'x' is missing: the model takes tensor\(float\) of shape \(1, 8\)"),
+        ({"z": X}, "'x' is missing"),
+        ({"x": X, "z": X}, "no input 'z': it takes x"),
+        ({"x": X.astype(np.float64)}, "'x' is float64"),
+        ({"x": X.ravel()}, r"'x' has shape \(8,\)"),
+        ({"x": X[:, :4]}, r"'x' has shape \(1, 4\)"),
+    ],
+)
+def test_a_wrong_feed_is_named_and_not_counted(feed: dict[str, Any], message: str) -> None:
+    session = open_split()
+    with pytest.raises(ValueError, match=message):
+        session.run(None, feed)
+    assert session.footprint.inferences == 0
+
+
+def test_dynamic_dimensions_take_any_size() -> None:
+    session = InferenceSession(
+        models.layers(batch="N"), CLUSTER, plan=plan(("a", 0, 4), ("b", 4, 8))
+    )
+    assert session.run(None, {"x": np.repeat(X, 5, axis=0)})[0].shape == (5, models.WIDTH)
+    with pytest.raises(ValueError, match="shape"):
+        session.run(None, {"x": np.zeros((1, 2), np.float32)})
+
+
+def test_an_unknown_output_is_named() -> None:
+    with pytest.raises(ValueError, match="no output 'z': it has y"):
+        open_split().run(["z"], {"x": X})
+
+
+def test_a_closed_session_keeps_its_footprint_and_answers_no_more() -> None:
+    with open_split() as session:
+        session.run(None, {"x": X})
+    assert session.footprint.inferences == 1
+    with pytest.raises(CarbonEdgeError, match="closed"):
+        session.run(None, {"x": X})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"plan": plan(("a", 0, 4), ("c", 4, 8))}, ClusterError, "no node 'c'"),
+        ({"plan": plan(("a", 0, 4))}, ModelError, "ends at operator 4"),
+        ({"runtime": "cloud"}, ValueError, "'cloud' is not known"),
+        ({"mode": "turbo", "costs": "macs"}, ValueError, "'turbo' is not known"),
+        ({"cluster": None}, ValueError, "no cluster was given"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        InferenceSession(models.layers(), **{"cluster": CLUSTER, **arguments})
+
+
+def test_a_hop_without_a_link_is_refused() -> None:
+    with pytest.raises(ClusterError, match="'a' to 'b', which have no link"):
+        InferenceSession(models.layers(), Cluster(NODES), plan=plan(("a", 0, 4), ("b", 4, 8)))
+
+
+def test_a_grid_of_zero_carbon_gives_infinite_efficiency() -> None:
+    clean = Node("c", cpu_cores=1, memory_mb=100, power_w=1, intensity_g_per_kwh=0)
+    session = InferenceSession(models.layers(), Cluster([clean]), plan=plan(("c", 0, 8)))
+    session.run(None, {"x": X})
+    assert math.isinf(session.footprint.inferences_per_g)

@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import strategies
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from carbonedge import (
+    MODES,
+    Cluster,
+    InfeasibleError,
+    IntensityUnavailableError,
+    Node,
+    Scheduler,
+    Task,
+    Weights,
+    schedule,
+)
+
+TABLE_V = {"performance": "node-high", "balanced": "node-high", "green": "node-green"}
+
+
+@pytest.mark.parametrize(("mode", "expected"), TABLE_V.items())
+def test_the_papers_choices_one_task_after_another(
+    mode: str, expected: str, paper_nodes: list[Node]
+) -> None:
+    scheduler = Scheduler(paper_nodes, mode=mode, scoring="paper")
+    times = {node.name: node.avg_time_ms for node in paper_nodes}
+    for _ in range(50):
+        decision = scheduler.schedule(Task())
+        assert decision.node == expected
+        scheduler.complete(decision, times[decision.node])
+
+
+def test_the_papers_published_ranges(paper_nodes: list[Node]) -> None:
+    components = [schedule(Task(), [node], scoring="paper").components for node in paper_nodes]
+    for component, spread in (("performance", 0.166), ("carbon", 0.054)):
+        values = [each[component] for each in components]
+        assert max(values) - min(values) == pytest.approx(spread, abs=5e-4)
+
+
+def test_a_decision_by_hand(paper_nodes: list[Node]) -> None:
+    decision = schedule(Task(), paper_nodes, mode="green", scoring="paper")
+    assert (decision.node, decision.index) == ("node-green", 2)
+    assert decision.latency_ms == 585
+    assert decision.energy_j == pytest.approx(1.42 * 0.585)
+    assert decision.emissions_g == pytest.approx(1.42 * 0.585 * 380 / 3.6e6)
+    milligrams = 380 * 1.42 * 585 / 3.6e6
+    assert decision.components == pytest.approx(
+        {
+            "resource": 1.0,
+            "load": 1.0,
+            "performance": 1 / 1.585,
+            "balance": 1.0,
+            "carbon": 1 / (1 + milligrams),
+        }
+    )
+    assert decision.score == pytest.approx(
+        sum(w * c for w, c in zip(MODES["green"], decision.components.values(), strict=True))
+    )
+
+
+@given(strategies.nodes(), strategies.weights, st.floats(1, 100))
+def test_more_weight_on_carbon_never_raises_emissions(
+    nodes: list[Node], weights: Weights, factor: float
+) -> None:
+    heavier = replace(weights, carbon=weights.carbon * factor + 0.01)
+    try:
+        before = schedule(Task(), nodes, mode=weights)
+    except InfeasibleError:
+        return
+    after = schedule(Task(), nodes, mode=heavier)
+    assert after.emissions_g <= before.emissions_g * (1 + 1e-9)
+
+
+@given(
+    strategies.nodes(embodied=False),
+    strategies.weights,
+    st.sampled_from(["power_w", "intensity_g_per_kwh"]),
+    st.sampled_from([0.25, 2.0, 1024.0]),
+)
+def test_only_proportions_of_power_and_intensity_matter(
+    nodes: list[Node], weights: Weights, field: str, factor: float
+) -> None:
+    assume(all(n.known_intensity() == 0 or n.known_intensity() > 1e-100 for n in nodes))
+    assume(all(n.avg_time_ms == 0 or n.avg_time_ms > 1e-100 for n in nodes))
+    scaled = [replace(node, **{field: getattr(node, field) * factor}) for node in nodes]
+    try:
+        before = schedule(Task(), nodes, mode=weights)
+    except InfeasibleError:
+        return
+    assert schedule(Task(), scaled, mode=weights).node == before.node
+
+
+def test_constrained_takes_the_cleanest_in_time(paper_nodes: list[Node]) -> None:
+    chosen = {
+        slo_ms: schedule(Task(slo_ms=slo_ms), paper_nodes, scoring="constrained").node
+        for slo_ms in (300, 500, 600)
+    }
+    assert chosen == {300: "node-high", 500: "node-medium", 600: "node-green"}
+    with pytest.raises(
+        InfeasibleError, match=r"node-high: its predicted latency 254.85 ms is above slo_ms 200"
+    ):
+        schedule(Task(slo_ms=200), paper_nodes, scoring="constrained")
+
+
+def test_reservations_are_felt_and_given_back(paper_nodes: list[Node]) -> None:
+    scheduler = Scheduler(paper_nodes, mode="green")
+    task = Task(cpu_cores=0.4)
+    decisions = [scheduler.schedule(task) for _ in range(4)]
+    assert sorted(d.node for d in decisions).count("node-green") == 1
+    with pytest.raises(InfeasibleError, match=r"node-green: it has 0 of 0.4 CPU cores free"):
+        scheduler.schedule(task)
+    scheduler.complete(decisions[0], 500.0)
+    assert scheduler.schedule(task).node == decisions[0].node
+
+
+def test_infeasible_says_why_for_each_node(paper_nodes: list[Node]) -> None:
+    nodes = [replace(paper_nodes[0], load=0.9), *paper_nodes[1:]]
+    with pytest.raises(InfeasibleError) as error:
+        schedule(Task(cpu_cores=0.5, memory_mb=600), nodes)
+    message = str(error.value)
+    assert "node-high: its load 0.9 is above max_load 0.8" in message
+    assert "node-medium: it has 512 of 512 MB free and the task needs 600" in message
+    assert "node-green: it has 0.4 of 0.4 CPU cores free and the task needs 0.5" in message
+
+
+def test_infeasible_stays_short_among_many(paper_nodes: list[Node]) -> None:
+    many = [replace(paper_nodes[0], name=f"n{i}") for i in range(1000)]
+    with pytest.raises(InfeasibleError, match="and 992 more"):
+        schedule(Task(memory_mb=1e6), many)
+
+
+def test_distance_bars_a_node(paper_nodes: list[Node]) -> None:
+    far = replace(paper_nodes[2], network_latency_ms=30)
+    nodes = [*paper_nodes[:2], far]
+    assert schedule(Task(), nodes, mode="green").node == "node-green"
+    near_only = schedule(Task(), nodes, mode="green", max_network_latency_ms=20)
+    assert near_only.node != "node-green"
+
+
+def test_updates_change_the_choice(paper_nodes: list[Node]) -> None:
+    scheduler = Scheduler(Cluster(paper_nodes), mode="green")
+    assert scheduler.schedule(Task()).node == "node-green"
+    scheduler.update("node-green", intensity_g_per_kwh=2000.0)
+    assert scheduler.schedule(Task()).node != "node-green"
+    scheduler.update("node-high", load=0.95)
+    scheduler.update("node-medium", load=0.95)
+    assert scheduler.schedule(Task()).node == "node-green"
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "message"),
+    [
+        ("nowhere", {"load": 0.1}, "no node 'nowhere': known are node-high"),
+        ("node-high", {"load": 0.1, "colour": 3}, "'colour' cannot be updated: give any of load"),
+        ("node-high", {"intensity_g_per_kwh": -1}, "intensity_g_per_kwh of node 'node-high' is -1"),
+        ("node-high", {"load": 0.5, "power_w": math.nan}, "power_w of node 'node-high' is nan"),
+        ("node-high", {"load": 1.5}, "must lie between 0 and 1"),
+    ],
+)
+def test_a_wrong_update_changes_nothing(
+    name: str, state: dict[str, Any], message: str, paper_nodes: list[Node]
+) -> None:
+    scheduler, untouched = (Scheduler(paper_nodes) for _ in range(2))
+    with pytest.raises(ValueError, match=message):
+        scheduler.update(name, **state)
+    assert scheduler.schedule(Task()) == untouched.schedule(Task())
+
+
+@pytest.mark.parametrize("elapsed_ms", [-1.0, math.nan, math.inf])
+def test_a_wrong_time_completes_nothing(elapsed_ms: float, paper_nodes: list[Node]) -> None:
+    scheduler = Scheduler(paper_nodes)
+    decision = scheduler.schedule(Task())
+    with pytest.raises(ValueError, match="elapsed_ms"):
+        scheduler.complete(decision, elapsed_ms)
+    scheduler.complete(decision, 1.0)
+
+
+def test_an_unknown_intensity_is_no_zero(paper_nodes: list[Node]) -> None:
+    nodes = [replace(paper_nodes[0], intensity_g_per_kwh=None)]
+    with pytest.raises(IntensityUnavailableError, match="'node-high' has no carbon intensity"):
+        schedule(Task(), nodes)
+    with pytest.raises(IntensityUnavailableError):
+        Scheduler(nodes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mode": "eco"}, "performance, balanced, green"),
+        ({"scoring": "best"}, "paper, normalized, constrained"),
+        ({"max_load": 1.5}, "max_load is 1.5"),
+        ({"max_network_latency_ms": 0}, "max_network_latency_ms is 0"),
+        ({"smoothing": 0}, "smoothing is 0"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    arguments: dict[str, Any], message: str, paper_nodes: list[Node]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Scheduler(paper_nodes, **arguments)
+
+
+def test_nodes_are_needed_and_their_names_differ(paper_nodes: list[Node]) -> None:
+    with pytest.raises(ValueError, match="no nodes"):
+        schedule(Task(), [])
+    with pytest.raises(ValueError, match="no nodes"):
+        Scheduler([])
+    with pytest.raises(ValueError, match="share a name"):
+        Scheduler([paper_nodes[0], paper_nodes[0]])
+
+
+def test_many_tasks_are_placed_as_one_by_one(paper_nodes: list[Node]) -> None:
+    count = 30
+    many = Scheduler(paper_nodes, mode="green").schedule_many(
+        np.full(count, 0.1), np.full(count, 10.0)
+    )
+    one_by_one = Scheduler(paper_nodes, mode="green")
+    expected = []
+    for _ in range(count):
+        try:
+            expected.append(one_by_one.schedule(Task(memory_mb=10.0)).index)
+        except InfeasibleError:
+            expected.append(-1)
+    assert many.dtype == np.int64
+    assert many.tolist() == expected
+    assert -1 in expected
+
+
+@pytest.mark.parametrize(
+    ("cpu", "memory", "message"),
+    [
+        ([0.1], [1, 2], "one length"),
+        ([[0.1]], [[1]], "one-dimensional"),
+        ([0.1, math.nan], [1, 1], r"cpu_cores\[1\] is nan"),
+        ([0.1], [-1], r"memory_mb\[0\] is -1"),
+    ],
+)
+def test_wrong_arrays_place_nothing(
+    cpu: Any, memory: Any, message: str, paper_nodes: list[Node]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Scheduler(paper_nodes).schedule_many(cpu, memory)

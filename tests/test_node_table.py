@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import oracle
+import pytest
+import strategies
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carbonedge import MODES, Node, Task, Weights
+from carbonedge._backend import NAMES, Backend, load
+
+PAPER, NORMALIZED, CONSTRAINED = range(3)
+BACKENDS = {name: load(name) for name in NAMES}
+
+
+def table(
+    backend: Backend,
+    nodes: Sequence[Node],
+    weights: Weights = MODES["green"],
+    scoring: int = NORMALIZED,
+) -> Any:
+    names = [node.name for node in nodes]
+    return backend.NodeTable(nodes, names, tuple(weights), scoring, 0.8, math.inf, 0.2)
+
+
+def needs(task: Task) -> tuple[float, float, float | None]:
+    return task.cpu_cores, task.memory_mb, task.slo_ms
+
+
+def node(name: str = "n", **changes: Any) -> Node:
+    values: dict[str, Any] = {
+        "cpu_cores": 1.0,
+        "memory_mb": 100.0,
+        "power_w": 1.0,
+        "intensity_g_per_kwh": 100.0,
+        "avg_time_ms": 10.0,
+    }
+    return Node(name, **(values | changes))
+
+
+@given(strategies.nodes(), strategies.tasks, strategies.weights)
+def test_paper_scoring_takes_the_best_of_algorithm_1(
+    nodes: list[Node], task: Task, weights: Weights
+) -> None:
+    scores = {
+        index: oracle.paper_score(node, task, weights)
+        for index, node in enumerate(nodes)
+        if oracle.passes(node, task)
+    }
+    best = max(scores.values(), default=0.0)
+    for backend in BACKENDS.values():
+        placed = table(backend, nodes, weights, PAPER).select(*needs(task))
+        if best > 1e-9:
+            assert placed[2] == pytest.approx(best)
+            assert scores[placed[1]] == pytest.approx(best)
+        else:
+            assert placed is None or placed[2] == pytest.approx(best)
+
+
+@given(strategies.nodes(), strategies.tasks, strategies.weights)
+def test_normalized_scoring_takes_the_best_scaled_sum(
+    nodes: list[Node], task: Task, weights: Weights
+) -> None:
+    scores = oracle.scaled_scores(nodes, task, weights)
+    for backend in BACKENDS.values():
+        placed = table(backend, nodes, weights).select(*needs(task))
+        if not scores:
+            assert placed is None
+            continue
+        # What differs by a rounding only may be scaled to anything, so near ties of
+        # a whole column are left to the comparison between backends.
+        if _spreads_are_clear(nodes, task):
+            assert scores[placed[1]] == pytest.approx(max(scores.values()), abs=1e-6)
+
+
+def _spreads_are_clear(nodes: list[Node], task: Task) -> bool:
+    passed = [node for node in nodes if oracle.passes(node, task)]
+    for column in (
+        [oracle.latency_ms(node) for node in passed],
+        [oracle.emissions_g(node) for node in passed],
+        [1 - node.load for node in passed],
+        [
+            (1 - n.load) / 2 - task.cpu_cores / n.cpu_cores - task.memory_mb / n.memory_mb
+            for n in passed
+        ],
+    ):
+        spread = max(column) - min(column)
+        if 0 < spread < 1e-6 * max(map(abs, column)):
+            return False
+    return True
+
+
+@given(strategies.nodes(), strategies.tasks)
+def test_constrained_scoring_takes_the_least_emissions_in_time(
+    nodes: list[Node], task: Task
+) -> None:
+    best = oracle.constrained(nodes, task)
+    for backend in BACKENDS.values():
+        placed = table(backend, nodes, scoring=CONSTRAINED).select(*needs(task))
+        if best is None:
+            assert placed is None
+        else:
+            assert placed[10] == pytest.approx(oracle.emissions_g(nodes[best]))
+            assert placed[8] == pytest.approx(oracle.latency_ms(nodes[placed[1]]))
+
+
+@given(
+    strategies.nodes(most=70),
+    strategies.tasks,
+    strategies.weights,
+    st.sampled_from([PAPER, NORMALIZED, CONSTRAINED]),
+)
+def test_backends_agree_to_the_last_bit(
+    nodes: list[Node], task: Task, weights: Weights, scoring: int
+) -> None:
+    native, *others = (
+        table(backend, nodes, weights, scoring).select(*needs(task))
+        for backend in BACKENDS.values()
+    )
+    for other in others:
+        assert other == native
+
+
+@pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
+def test_backends_agree_on_a_thousand_nodes_as_their_state_moves(scoring: int) -> None:
+    generator = np.random.default_rng(scoring)
+    nodes = [
+        node(
+            f"n{i}",
+            cpu_cores=float(generator.integers(1, 9)),
+            memory_mb=float(generator.integers(100, 900)),
+            load=float(generator.integers(0, 10)) / 10,
+            intensity_g_per_kwh=float(generator.integers(0, 5) * 100),
+            avg_time_ms=float(generator.integers(1, 5)),
+        )
+        for i in range(1000)
+    ]
+    tables = [table(BACKENDS[name], nodes, scoring=scoring) for name in ("native", "numba")]
+    tickets: list[tuple[int, ...]] = []
+    for step in range(400):
+        placed = [t.reserve(0.5, 30.0, 12.0) for t in tables]
+        assert placed[0][:11] == placed[1][:11]
+        tickets.append(tuple(p[11] for p in placed))
+        if step % 3 == 0:
+            done = tickets.pop(int(generator.integers(len(tickets))))
+            for t, ticket in zip(tables, done, strict=True):
+                t.complete(ticket, float(step))
+        if step % 5 == 0:
+            index, load = int(generator.integers(1000)), float(generator.integers(0, 10)) / 10
+            for t in tables:
+                t.set(index, "load", load)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
+@pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
+def test_the_first_of_equals_wins(any_backend: Backend, scoring: int, count: int) -> None:
+    alike = [node(f"n{i}") for i in range(count)]
+    assert table(any_backend, alike, scoring=scoring).select(0.1, 1.0, None)[1] == 0
+
+
+@pytest.mark.parametrize("best", [0, 14, 15, 16, 31, 32])
+@pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
+def test_the_best_is_found_at_either_side_of_a_block(
+    any_backend: Backend, scoring: int, best: int
+) -> None:
+    nodes = [node(f"n{i}") for i in range(33)]
+    nodes[best] = node("best", intensity_g_per_kwh=1.0)
+    assert table(any_backend, nodes, scoring=scoring).select(0.1, 1.0, None)[0] == "best"
+
+
+def test_filled_to_the_last_tenth_of_a_core(any_backend: Backend) -> None:
+    full = table(any_backend, [node()])
+    for _ in range(10):
+        assert full.reserve(0.1, 10.0, None) is not None
+    assert full.reserve(0.1, 10.0, None) is None
+    assert full.refusals(0.1, 10.0, None) == [3]
+    assert full.free(0) == (0.0, 0.0)
+
+
+def test_nothing_drifts(any_backend: Backend) -> None:
+    one = table(any_backend, [node()])
+    shuffle = random.Random(0)
+    tickets: list[int] = []
+    for _ in range(2000):
+        if tickets and (shuffle.random() < 0.5 or one.refusals(0.07, 0.3, None) != [0]):
+            one.complete(tickets.pop(shuffle.randrange(len(tickets))), 10.0)
+        else:
+            tickets.append(one.reserve(0.07, 0.3, None)[11])
+    for ticket in tickets:
+        one.complete(ticket, 10.0)
+    assert one.free(0) == (1.0, 100.0)
+    assert one.get(0, "running_tasks") == 0
+    assert one.get(0, "avg_time_ms") == 10.0
+
+
+def test_completing_twice_or_the_unknown_changes_nothing(any_backend: Backend) -> None:
+    one = table(any_backend, [node()])
+    first, second = one.reserve(0.1, 1.0, None)[11], one.reserve(0.1, 1.0, None)[11]
+    one.complete(first, 20.0)
+    before = (one.free(0), one.get(0, "avg_time_ms"), one.get(0, "running_tasks"))
+    for ticket in (first, 12345):
+        with pytest.raises(ValueError, match="holds no reservation"):
+            one.complete(ticket, 99.0)
+    assert before == (one.free(0), one.get(0, "avg_time_ms"), one.get(0, "running_tasks"))
+    # The slot is used again; the old name for it is still not.
+    third = one.reserve(0.1, 1.0, None)[11]
+    assert third not in (first, second)
+    with pytest.raises(ValueError, match="holds no reservation"):
+        one.complete(first, 99.0)
+
+
+def test_the_mean_time_follows_what_is_observed(any_backend: Backend) -> None:
+    one = table(any_backend, [node(avg_time_ms=0.0)])
+    one.complete(one.reserve(0.1, 1.0, None)[11], 100.0)
+    assert one.get(0, "avg_time_ms") == 100.0
+    one.complete(one.reserve(0.1, 1.0, None)[11], 200.0)
+    assert one.get(0, "avg_time_ms") == pytest.approx(120.0)
+
+
+def test_each_refusal_has_its_reason(any_backend: Backend) -> None:
+    nodes = [
+        node("loaded", load=0.9),
+        node("far", network_latency_ms=50.0),
+        node("small", cpu_cores=0.05),
+        node("forgetful", memory_mb=1.0),
+        node("slow", avg_time_ms=500.0),
+        node("fine"),
+    ]
+    names = [n.name for n in nodes]
+    constrained = any_backend.NodeTable(
+        nodes, names, tuple(MODES["green"]), CONSTRAINED, 0.8, 20.0, 0.2
+    )
+    assert constrained.refusals(0.1, 10.0, 100.0) == [1, 2, 3, 4, 5, 0]
+    assert constrained.select(0.1, 10.0, 100.0)[0] == "fine"
+
+
+@settings(max_examples=30)
+@given(strategies.nodes(most=20), st.lists(strategies.tasks, max_size=20))
+def test_many_at_once_are_as_many_one_by_one(nodes: list[Node], tasks: list[Task]) -> None:
+    cpu = np.array([task.cpu_cores for task in tasks])
+    memory = np.array([task.memory_mb for task in tasks])
+    for backend in BACKENDS.values():
+        one_by_one = table(backend, nodes)
+        placed = [one_by_one.reserve(c, m, None) for c, m in zip(cpu, memory, strict=True)]
+        expected = [-1 if p is None else p[1] for p in placed]
+        assert table(backend, nodes).reserve_many(cpu, memory).tolist() == expected
