@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace carbonedge::bindings
@@ -63,12 +64,12 @@ std::vector<Node> to_nodes(py::sequence const &objects)
     return nodes;
 }
 
-Field to_field(std::string const &name)
+Field to_field(std::string_view name)
 {
     for (std::size_t i = 0; i < kNumFields; ++i)
         if (name == kFieldNames[i])
             return static_cast<Field>(i);
-    throw py::key_error(name);
+    throw py::key_error(std::string(name));
 }
 
 Task to_task(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
@@ -184,14 +185,14 @@ void bind_node_table(py::module_ &module)
             "set",
             [](NamedTable &self,
                std::size_t index,
-               std::string const &field,
+               std::string_view field,
                double value) { self.table.set(index, to_field(field), value); },
             "index"_a,
             "field"_a,
             "value"_a)
         .def(
             "get",
-            [](NamedTable const &self, std::size_t index, std::string const &field)
+            [](NamedTable const &self, std::size_t index, std::string_view field)
             { return self.table.node(index)[to_field(field)]; },
             "index"_a,
             "field"_a)

@@ -1,23 +1,62 @@
 #include "carbonedge/blocks.hpp"
 
+#include "multiversion.hpp"
+
 #include <algorithm>
 #include <limits>
 
 namespace carbonedge
 {
+namespace
+{
+constexpr auto kInfinity = std::numeric_limits<double>::infinity();
+
+struct Range
+{
+    double low;
+    double high;
+};
+
+CARBONEDGE_MULTIVERSION
+Range share_range(Columns const &columns,
+                  double cpu,
+                  double memory,
+                  std::size_t start,
+                  std::size_t stop)
+{
+    auto const *open_cpu = columns.open_cpu.data();
+    auto const *free_memory = columns.free_memory.data();
+    auto const *per_cpu = columns.per_cpu.data();
+    auto const *per_memory = columns.per_memory.data();
+
+    auto low = kInfinity;
+    auto high = -kInfinity;
+#pragma omp simd reduction(min : low) reduction(max : high)
+    for (std::size_t i = start; i < stop; ++i)
+    {
+        bool const counts = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
+        double const share = (open_cpu[i] - cpu) * per_cpu[i]
+                             + (free_memory[i] - memory) * per_memory[i];
+        double const from = counts ? share : kInfinity;
+        double const to = counts ? share : -kInfinity;
+        low = from < low ? from : low;
+        high = to > high ? to : high;
+    }
+    return {low, high};
+}
+} // namespace
+
 Blocks::Blocks(Columns const &columns)
 {
     auto const size = (columns.size() + kBlockSize - 1) / kBlockSize;
     for (auto *extremes : {&open_cpu,
                            &free_memory,
-                           &per_cpu,
-                           &per_memory,
-                           &free_share,
                            &merit,
                            &headroom,
                            &balance,
                            &latency_ms,
-                           &emissions_g})
+                           &emissions_g,
+                           &share_left})
     {
         extremes->low.resize(size);
         extremes->high.resize(size);
@@ -29,11 +68,11 @@ Blocks::Blocks(Columns const &columns)
 void Blocks::refresh(Columns const &columns, std::size_t index)
 {
     summarise(columns, index / kBlockSize);
+    summarise_shares(columns, index / kBlockSize);
 }
 
 void Blocks::summarise(Columns const &columns, std::size_t block)
 {
-    constexpr auto kInfinity = std::numeric_limits<double>::infinity();
     auto const start = block * kBlockSize;
     auto const stop = std::min(columns.size(), start + kBlockSize);
     auto const take = [&](Extremes &extremes, std::span<double const> values)
@@ -51,13 +90,29 @@ void Blocks::summarise(Columns const &columns, std::size_t block)
     };
     take(open_cpu, columns.open_cpu);
     take(free_memory, columns.free_memory);
-    take(per_cpu, columns.per_cpu);
-    take(per_memory, columns.per_memory);
-    take(free_share, columns.free_share);
     take(merit, columns.merit);
     take(headroom, columns.headroom);
     take(balance, columns.balance);
     take(latency_ms, columns.latency_ms);
     take(emissions_g, columns.emissions_g);
+}
+
+void Blocks::prepare(Columns const &columns, double cpu, double memory)
+{
+    if (cpu == cpu_ && memory == memory_)
+        return;
+    cpu_ = cpu;
+    memory_ = memory;
+    for (std::size_t block = 0; block < size(); ++block)
+        summarise_shares(columns, block);
+}
+
+void Blocks::summarise_shares(Columns const &columns, std::size_t block)
+{
+    auto const start = block * kBlockSize;
+    auto const stop = std::min(columns.size(), start + kBlockSize);
+    auto const [low, high] = share_range(columns, cpu_, memory_, start, stop);
+    share_left.low[block] = low;
+    share_left.high[block] = high;
 }
 } // namespace carbonedge

@@ -27,9 +27,8 @@ double memory_quanta(double mb)
 NodeTable::NodeTable(std::vector<Node> const &nodes, Policy const &policy)
     : policy_(policy), reserved_cpu_(nodes.size()), reserved_memory_(nodes.size()),
       open_cpu_(nodes.size()), free_memory_(nodes.size()), per_cpu_(nodes.size()),
-      per_memory_(nodes.size()), free_share_(nodes.size()), merit_(nodes.size()),
-      headroom_(nodes.size()), balance_(nodes.size()), latency_ms_(nodes.size()),
-      emissions_g_(nodes.size())
+      per_memory_(nodes.size()), merit_(nodes.size()), headroom_(nodes.size()),
+      balance_(nodes.size()), latency_ms_(nodes.size()), emissions_g_(nodes.size())
 {
     for (std::size_t field = 0; field < kNumFields; ++field)
     {
@@ -80,9 +79,6 @@ void NodeTable::derive(std::size_t index)
     per_cpu_[index] = 0.5 / std::max(1.0, cpu_quanta(state[Field::cpu_cores]));
     per_memory_[index] = 0.5 / std::max(1.0, memory);
 
-    free_share_[index] =
-        open_cpu_[index] * per_cpu_[index] + free_memory_[index] * per_memory_[index];
-
     auto const components = paper_components(state);
     merit_[index] = weighted_sum(policy_.weights, components);
     headroom_[index] = components.load;
@@ -108,7 +104,6 @@ Columns NodeTable::columns() const
             free_memory_,
             per_cpu_,
             per_memory_,
-            free_share_,
             merit_,
             headroom_,
             balance_,

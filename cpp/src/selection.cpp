@@ -134,77 +134,44 @@ Range column_range(std::span<double const> values,
     return range;
 }
 
-std::vector<std::size_t> divided_blocks(Blocks const &blocks, Demand const &demand)
+// Blocks of which some nodes pass and others do not.
+void find_divided(Blocks const &blocks,
+                  Demand const &demand,
+                  std::vector<std::size_t> &divided)
 {
-    std::vector<std::size_t> divided;
+    // Every block is written and the count moves on where it stays: no branch to
+    // mispredict.
+    divided.resize(blocks.size());
+    std::size_t count = 0;
     for (std::size_t b = 0; b < blocks.size(); ++b)
     {
-        auto const whole = blocks.open_cpu.low[b] >= demand.cpu
-                           && blocks.free_memory.low[b] >= demand.memory;
-        if (!whole && !none_passes(blocks, demand, b))
-            divided.push_back(b);
+        bool const whole = (blocks.open_cpu.low[b] >= demand.cpu)
+                           & (blocks.free_memory.low[b] >= demand.memory);
+        bool const some = (blocks.open_cpu.high[b] >= demand.cpu)
+                          & (blocks.free_memory.high[b] >= demand.memory);
+        divided[count] = b;
+        count += static_cast<std::size_t>(some & !whole);
     }
-    return divided;
+    divided.resize(count);
 }
 
-// A floor under the share that any node of each block would have left: its lowest
-// free share less the largest share the task could take of a node there. Not the
-// expression it bounds, so it allows for rounding; shares are within [0, 1].
+// The lowest low and the highest high of all blocks.
 CARBONEDGE_MULTIVERSION
-void floor_shares(Blocks const &blocks, Demand const &demand, double *floors)
+Range range_of_all(Extremes const &extremes)
 {
-    constexpr auto kRounding = 1e-12;
-    auto const *least_share = blocks.free_share.low.data();
-    auto const *most_per_cpu = blocks.per_cpu.high.data();
-    auto const *most_per_memory = blocks.per_memory.high.data();
-    auto const cpu = demand.cpu;
-    auto const memory = demand.memory;
-    auto const size = blocks.size();
-#pragma omp simd
-    for (std::size_t b = 0; b < size; ++b)
-        floors[b] = least_share[b] - cpu * most_per_cpu[b] - memory * most_per_memory[b]
-                    - kRounding;
-}
-
-CARBONEDGE_MULTIVERSION
-Range share_range_of(Columns const &columns, Demand const &demand, Stretch const &nodes)
-{
-    auto const *open_cpu = columns.open_cpu.data();
-    auto const *free_memory = columns.free_memory.data();
-    auto const *per_cpu = columns.per_cpu.data();
-    auto const *per_memory = columns.per_memory.data();
-    auto const cpu = demand.cpu;
-    auto const memory = demand.memory;
+    auto const *lows = extremes.low.data();
+    auto const *highs = extremes.high.data();
+    auto const size = extremes.low.size();
 
     auto low = kInfinity;
     auto high = -kInfinity;
 #pragma omp simd reduction(min : low) reduction(max : high)
-    for (std::size_t i = nodes.start; i < nodes.stop; ++i)
+    for (std::size_t b = 0; b < size; ++b)
     {
-        bool const counts = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
-        double const share = (open_cpu[i] - cpu) * per_cpu[i]
-                             + (free_memory[i] - memory) * per_memory[i];
-        double const from = counts ? share : kInfinity;
-        double const to = counts ? share : -kInfinity;
-        low = from < low ? from : low;
-        high = to > high ? to : high;
+        low = lows[b] < low ? lows[b] : low;
+        high = highs[b] > high ? highs[b] : high;
     }
     return {low, high};
-}
-
-// The range of the share left free, the one column that depends on the task.
-Range share_range(Columns const &columns,
-                  Blocks const &blocks,
-                  Demand const &demand,
-                  std::vector<double> &floors)
-{
-    floor_shares(blocks, demand, floors.data());
-    auto const &ceilings = blocks.free_share.high;
-    Range range;
-    for (std::size_t b = 0; b < blocks.size(); ++b)
-        if (floors[b] < range.low || ceilings[b] > range.high)
-            range.widen(share_range_of(columns, demand, nodes_of(columns, b)));
-    return range;
 }
 
 // The highest score a node of each block could have, were it the block's best in
@@ -218,7 +185,7 @@ double bound_scores(Blocks const &blocks,
 {
     auto const *open_cpu = blocks.open_cpu.high.data();
     auto const *free_memory = blocks.free_memory.high.data();
-    auto const *share = blocks.free_share.high.data();
+    auto const *share = blocks.share_left.high.data();
     auto const *headroom = blocks.headroom.high.data();
     auto const *balance = blocks.balance.high.data();
     auto const *latency = blocks.latency_ms.low.data();
@@ -322,19 +289,20 @@ best_merit(Columns const &columns, Blocks const &blocks, Demand const &demand)
 }
 
 std::optional<Choice> best_scaled(Columns const &columns,
-                                  Blocks const &blocks,
+                                  Blocks &blocks,
                                   Demand const &demand,
                                   Weights const &weights,
                                   Workspace &workspace)
 {
     if (blocks.size() == 0)
         return std::nullopt;
-    auto &[bounds, order] = workspace;
+    blocks.prepare(columns, demand.cpu, demand.memory);
+    auto &[bounds, order, divided] = workspace;
     bounds.resize(blocks.size());
-    auto const divided = divided_blocks(blocks, demand);
+    find_divided(blocks, demand, divided);
     auto const range = [&](std::span<double const> values, Extremes const &extremes)
     { return column_range(values, extremes, columns, blocks, demand, divided); };
-    Spread const spread{share_range(columns, blocks, demand, bounds),
+    Spread const spread{range_of_all(blocks.share_left),
                         range(columns.headroom, blocks.headroom),
                         range(columns.latency_ms, blocks.latency_ms),
                         range(columns.balance, blocks.balance),

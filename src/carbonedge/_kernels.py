@@ -34,9 +34,12 @@ FIELDS = (
 
 CPU_CORES, MEMORY_MB, POWER_W, INTENSITY, PUE, LOAD, NETWORK, AVG_TIME = range(8)
 RUNNING, PARALLELISM, EMBODIED, RESERVED_CPU, RESERVED_MEMORY = range(8, 13)
-OPEN_CPU, FREE_MEMORY, PER_CPU, PER_MEMORY, FREE_SHARE = range(13, 18)
-MERIT, HEADROOM, BALANCE, LATENCY_MS, EMISSIONS_G = range(18, 23)
-NUM_ROWS = 23
+OPEN_CPU, FREE_MEMORY, PER_CPU, PER_MEMORY = range(13, 17)
+MERIT, HEADROOM, BALANCE, LATENCY_MS, EMISSIONS_G = range(17, 22)
+NUM_ROWS = 22
+
+SHARE_LEFT = NUM_ROWS
+"""A row of extremes only: of what the last task would leave free."""
 
 CPU_QUANTA_PER_CORE = 1e9
 MEMORY_QUANTA_PER_MB = 1e6
@@ -80,9 +83,6 @@ def derive(
     table[FREE_MEMORY, i] = memory - table[RESERVED_MEMORY, i]
     table[PER_CPU, i] = 0.5 / max(1.0, np.rint(table[CPU_CORES, i] * CPU_QUANTA_PER_CORE))
     table[PER_MEMORY, i] = 0.5 / max(1.0, memory)
-    table[FREE_SHARE, i] = (
-        table[OPEN_CPU, i] * table[PER_CPU, i] + table[FREE_MEMORY, i] * table[PER_MEMORY, i]
-    )
     resource, load, performance, balance, carbon = paper_components(table, i)
     table[MERIT, i] = (
         weights[0] * resource
@@ -100,36 +100,61 @@ def derive(
     table[EMISSIONS_G, i] = operational + embodied
 
 
-def summarise(table: Floats, lows: Floats, highs: Floats, block: int) -> None:
-    """Extremes of the derived rows over the open nodes of a block."""
-    lows[:, block] = np.inf
-    highs[:, block] = -np.inf
+def summarise(table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int) -> None:
+    """Extremes of the derived rows over the open nodes of a block, and of the shares
+    that the task whose needs are `prepared` would leave free.
+    """
+    start = block * BLOCK_SIZE
+    stop = min(table.shape[1], start + BLOCK_SIZE)
+    for row in range(OPEN_CPU, NUM_ROWS):
+        low = np.inf
+        high = -np.inf
+        for i in range(start, stop):
+            if table[OPEN_CPU, i] >= 0.0:
+                low = min(low, table[row, i])
+                high = max(high, table[row, i])
+        lows[row, block] = low
+        highs[row, block] = high
+    summarise_shares(table, lows, highs, prepared, block)
+
+
+def summarise_shares(
+    table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int
+) -> None:
+    """Extremes of the shares left free over the nodes of a block that pass."""
+    cpu, memory = prepared[0], prepared[1]
+    low = np.inf
+    high = -np.inf
     start = block * BLOCK_SIZE
     for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-        if table[OPEN_CPU, i] >= 0.0:
-            for row in range(OPEN_CPU, NUM_ROWS):
-                lows[row, block] = min(lows[row, block], table[row, i])
-                highs[row, block] = max(highs[row, block], table[row, i])
+        if passes(table, cpu, memory, i):
+            share = share_left(table, cpu, memory, i)
+            low = min(low, share)
+            high = max(high, share)
+    lows[SHARE_LEFT, block] = low
+    highs[SHARE_LEFT, block] = high
 
 
 def refresh(
     table: Floats,
     lows: Floats,
     highs: Floats,
-    index: int,
+    prepared: Floats,
     weights: Floats,
     max_load: float,
     max_network_latency_ms: float,
+    index: int,
 ) -> None:
     """Bring one node and its block up to date."""
     derive(table, index, weights, max_load, max_network_latency_ms)
-    summarise(table, lows, highs, index // BLOCK_SIZE)
+    summarise(table, lows, highs, prepared, index // BLOCK_SIZE)
 
 
 def refresh_all(
     table: Floats,
     lows: Floats,
     highs: Floats,
+    prepared: Floats,
     weights: Floats,
     max_load: float,
     max_network_latency_ms: float,
@@ -138,7 +163,7 @@ def refresh_all(
     for i in range(table.shape[1]):
         derive(table, i, weights, max_load, max_network_latency_ms)
     for block in range(lows.shape[1]):
-        summarise(table, lows, highs, block)
+        summarise(table, lows, highs, prepared, block)
 
 
 def passes(table: Floats, cpu: float, memory: float, i: int) -> bool:
@@ -205,16 +230,16 @@ def column_range(
     table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float, row: int
 ) -> tuple[float, float]:
     """Lowest and highest value of a row over the nodes that pass."""
+    least_cpu, least_memory = lows[OPEN_CPU], lows[FREE_MEMORY]
+    row_lows, row_highs = lows[row], highs[row]
     low = np.inf
     high = -np.inf
-    for block in range(highs.shape[1]):
-        if lows[OPEN_CPU, block] >= cpu and lows[FREE_MEMORY, block] >= memory:
-            low = min(low, lows[row, block])
-            high = max(high, highs[row, block])
-    for block in range(highs.shape[1]):
-        if lows[row, block] >= low and highs[row, block] <= high:
-            continue
-        if highs[OPEN_CPU, block] < cpu or highs[FREE_MEMORY, block] < memory:
+    for block in range(len(row_lows)):
+        whole = least_cpu[block] >= cpu and least_memory[block] >= memory
+        low = row_lows[block] if whole and row_lows[block] < low else low
+        high = row_highs[block] if whole and row_highs[block] > high else high
+    for block in range(len(row_lows)):
+        if row_lows[block] >= low and row_highs[block] <= high:
             continue
         start = block * BLOCK_SIZE
         for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
@@ -224,27 +249,14 @@ def column_range(
     return low, high
 
 
-def share_range(
-    table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float
-) -> tuple[float, float]:
+def share_range(lows: Floats, highs: Floats) -> tuple[float, float]:
     """Lowest and highest share left free over the nodes that pass."""
+    row_lows, row_highs = lows[SHARE_LEFT], highs[SHARE_LEFT]
     low = np.inf
     high = -np.inf
-    for block in range(highs.shape[1]):
-        floor = (
-            lows[FREE_SHARE, block]
-            - cpu * highs[PER_CPU, block]
-            - memory * highs[PER_MEMORY, block]
-            - 1e-12
-        )
-        if not (floor < low or highs[FREE_SHARE, block] > high):
-            continue
-        start = block * BLOCK_SIZE
-        for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-            if passes(table, cpu, memory, i):
-                share = share_left(table, cpu, memory, i)
-                low = min(low, share)
-                high = max(high, share)
+    for block in range(len(row_lows)):
+        low = min(low, row_lows[block])
+        high = max(high, row_highs[block])
     return low, high
 
 
@@ -255,10 +267,23 @@ def scale_of(low: float, high: float) -> float:
 
 
 def best_scaled(
-    table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float, weights: Floats
+    table: Floats,
+    lows: Floats,
+    highs: Floats,
+    prepared: Floats,
+    weights: Floats,
+    cpu: float,
+    memory: float,
 ) -> tuple[int, float, float, float, float, float, float]:
     """Index, score and scaled components of the best node under `normalized`."""
-    share_low, share_high = share_range(table, lows, highs, cpu, memory)
+    num_blocks = highs.shape[1]
+    if prepared[0] != cpu or prepared[1] != memory:
+        prepared[0] = cpu
+        prepared[1] = memory
+        for block in range(num_blocks):
+            summarise_shares(table, lows, highs, prepared, block)
+
+    share_low, share_high = share_range(lows, highs)
     if share_high == -np.inf:
         return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     headroom_low, headroom_high = column_range(table, lows, highs, cpu, memory, HEADROOM)
@@ -276,19 +301,28 @@ def best_scaled(
     balance_gain = weights[3] * balance_scale
     carbon_gain = weights[4] * carbon_scale
 
+    bounds = np.full(num_blocks, -np.inf)
+    promising = -1
+    highest = -np.inf
+    for block in range(num_blocks):
+        if highs[SHARE_LEFT, block] > -np.inf:
+            bounds[block] = (
+                (highs[SHARE_LEFT, block] - share_low) * resource_gain
+                + (highs[HEADROOM, block] - headroom_low) * load_gain
+                + (latency_high - lows[LATENCY_MS, block]) * performance_gain
+                + (highs[BALANCE, block] - balance_low) * balance_gain
+                + (emissions_high - lows[EMISSIONS_G, block]) * carbon_gain
+            )
+            if bounds[block] > highest:
+                highest = bounds[block]
+                promising = block
+
+    # The most promising block first, so that most others need no look.
     index = -1
     highest = -np.inf
-    for block in range(highs.shape[1]):
-        if highs[OPEN_CPU, block] < cpu or highs[FREE_MEMORY, block] < memory:
-            continue
-        bound = (
-            (highs[FREE_SHARE, block] - share_low) * resource_gain
-            + (highs[HEADROOM, block] - headroom_low) * load_gain
-            + (latency_high - lows[LATENCY_MS, block]) * performance_gain
-            + (highs[BALANCE, block] - balance_low) * balance_gain
-            + (emissions_high - lows[EMISSIONS_G, block]) * carbon_gain
-        )
-        if bound <= highest:
+    for turn in range(-1, num_blocks):
+        block = promising if turn < 0 else turn
+        if bounds[block] < highest or bounds[block] == -np.inf:
             continue
         start = block * BLOCK_SIZE
         for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
@@ -299,7 +333,8 @@ def best_scaled(
                 + (table[BALANCE, i] - balance_low) * balance_gain
                 + (emissions_high - table[EMISSIONS_G, i]) * carbon_gain
             )
-            if score > highest and passes(table, cpu, memory, i):
+            better = score > highest or (score == highest and i < index)
+            if better and passes(table, cpu, memory, i):
                 highest = score
                 index = i
     return (
@@ -310,6 +345,48 @@ def best_scaled(
         (latency_high - table[LATENCY_MS, index]) * performance_scale,
         (table[BALANCE, index] - balance_low) * balance_scale,
         (emissions_high - table[EMISSIONS_G, index]) * carbon_scale,
+    )
+
+
+def choose(
+    table: Floats,
+    lows: Floats,
+    highs: Floats,
+    prepared: Floats,
+    weights: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+) -> tuple[int, float, float, float, float, float, float, float, float, float]:
+    """Index, score, components, latency, energy and emissions of the best node under a
+    scoring, -1 where there is none.
+    """
+    parts = (0.0, 0.0, 0.0, 0.0, 0.0)
+    if scoring == 1:
+        index, score, r, l, p, b, c = best_scaled(
+            table, lows, highs, prepared, weights, cpu, memory
+        )
+        parts = (r, l, p, b, c)
+    elif scoring == 0:
+        index, score = best_merit(table, lows, highs, cpu, memory)
+    else:
+        index, score = least_emissions(table, lows, highs, cpu, memory, slo_ms)
+    if index < 0:
+        return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    if scoring != 1:
+        parts = paper_components(table, index)
+    return (
+        index,
+        score,
+        parts[0],
+        parts[1],
+        parts[2],
+        parts[3],
+        parts[4],
+        table[LATENCY_MS, index],
+        predicted_energy_j(table, index),
+        table[EMISSIONS_G, index],
     )
 
 
@@ -739,7 +816,7 @@ def solve_partition(
     )
 
 
-TABLE_KERNELS = (refresh, refresh_all, best_merit, best_scaled, least_emissions)
+TABLE_KERNELS = (refresh, refresh_all, choose)
 """What the node table calls; `solve_partition` is the other entry."""
 
 HELPERS: tuple[Any, ...] = (
@@ -748,6 +825,10 @@ HELPERS: tuple[Any, ...] = (
     paper_components,
     derive,
     summarise,
+    summarise_shares,
+    best_merit,
+    best_scaled,
+    least_emissions,
     passes,
     share_left,
     column_range,

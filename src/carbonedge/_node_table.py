@@ -13,7 +13,7 @@ from carbonedge import _kernels as k
 
 __all__ = ["NodeTable"]
 
-PAPER, NORMALIZED, CONSTRAINED = range(3)
+CONSTRAINED = 2
 OPEN, REFUSED_LOAD, REFUSED_NETWORK, REFUSED_CPU, REFUSED_MEMORY, REFUSED_SLO = range(6)
 
 
@@ -23,21 +23,19 @@ class NodeTable:
     __slots__ = (
         "_columns",
         "_highs",
+        "_limits",
         "_lows",
         "_names",
         "_next_ticket",
-        "_policy",
         "_reservations",
         "_scoring",
         "_smoothing",
-        "_weights",
+        "_state",
     )
 
     refresh: Callable[..., None] = staticmethod(k.refresh)
     refresh_all: Callable[..., None] = staticmethod(k.refresh_all)
-    best_merit: Callable[..., tuple[int, float]] = staticmethod(k.best_merit)
-    best_scaled: Callable[..., tuple[Any, ...]] = staticmethod(k.best_scaled)
-    least_emissions: Callable[..., tuple[int, float]] = staticmethod(k.least_emissions)
+    choose: Callable[..., tuple[Any, ...]] = staticmethod(k.choose)
 
     def __init__(
         self,
@@ -51,24 +49,31 @@ class NodeTable:
     ) -> None:
         blocks = -(-len(nodes) // k.BLOCK_SIZE)
         self._columns = np.zeros((k.NUM_ROWS, len(nodes)))
-        self._lows = np.empty((k.NUM_ROWS, blocks))
-        self._highs = np.empty((k.NUM_ROWS, blocks))
+        self._lows = np.empty((k.NUM_ROWS + 1, blocks))
+        self._highs = np.empty((k.NUM_ROWS + 1, blocks))
         for row, field in enumerate(k.FIELDS):
             self._columns[row] = [getattr(node, field) for node in nodes]
         self._names = names
-        self._weights = np.array(weights, dtype=np.float64)
         self._scoring = scoring
-        self._policy = (self._weights, float(max_load), float(max_network_latency_ms))
+        # What every kernel takes. No task needs -1, so the first has its shares prepared.
+        self._state = (
+            self._columns,
+            self._lows,
+            self._highs,
+            np.array([-1.0, -1.0]),
+            np.array(weights, dtype=np.float64),
+        )
+        self._limits = (float(max_load), float(max_network_latency_ms))
         self._smoothing = smoothing
         self._reservations: dict[int, tuple[int, float, float]] = {}
         self._next_ticket = 1
-        self.refresh_all(self._columns, self._lows, self._highs, *self._policy)
+        self.refresh_all(*self._state, *self._limits)
 
     def select(
         self, cpu_cores: float, memory_mb: float, slo_ms: float | None
     ) -> tuple[Any, ...] | None:
         chosen = self._choose(*self._demand(cpu_cores, memory_mb), slo_ms)
-        return None if chosen is None else self._placement(*chosen, ticket=0)
+        return None if chosen is None else (self._names[chosen[0]], *chosen, 0)
 
     def reserve(
         self, cpu_cores: float, memory_mb: float, slo_ms: float | None
@@ -77,11 +82,11 @@ class NodeTable:
         chosen = self._choose(cpu, memory, slo_ms)
         if chosen is None:
             return None
-        placement = self._placement(*chosen, ticket=self._next_ticket)
-        self._reservations[self._next_ticket] = (chosen[0], cpu, memory)
+        ticket = self._next_ticket
         self._next_ticket += 1
+        self._reservations[ticket] = (chosen[0], cpu, memory)
         self._hold(chosen[0], cpu, memory)
-        return placement
+        return (self._names[chosen[0]], *chosen, ticket)
 
     def reserve_many(self, cpu_cores: ArrayLike, memory_mb: ArrayLike) -> NDArray[np.int64]:
         indices = []
@@ -131,7 +136,7 @@ class NodeTable:
         ]
 
     def _refusal(self, index: int, cpu: float, memory: float, slo_ms: float) -> int:
-        _, max_load, max_network_latency_ms = self._policy
+        max_load, max_network_latency_ms = self._limits
         column = self._columns[:, index]
         if column[k.LOAD] > max_load:
             return REFUSED_LOAD
@@ -152,33 +157,10 @@ class NodeTable:
             float(round(memory_mb * k.MEMORY_QUANTA_PER_MB)),
         )
 
-    def _choose(
-        self, cpu: float, memory: float, slo_ms: float | None
-    ) -> tuple[int, float, tuple[float, ...]] | None:
-        table = (self._columns, self._lows, self._highs)
-        if self._scoring == NORMALIZED:
-            index, score, *parts = self.best_scaled(*table, cpu, memory, self._weights)
-            return None if index < 0 else (index, score, tuple(parts))
-        if self._scoring == PAPER:
-            index, score = self.best_merit(*table, cpu, memory)
-        else:
-            limit = math.inf if slo_ms is None else slo_ms
-            index, score = self.least_emissions(*table, cpu, memory, limit)
-        return None if index < 0 else (index, score, k.paper_components(self._columns, index))
-
-    def _placement(
-        self, index: int, score: float, parts: tuple[float, ...], *, ticket: int
-    ) -> tuple[Any, ...]:
-        return (
-            self._names[index],
-            int(index),
-            float(score),
-            *(float(part) for part in parts),
-            float(self._columns[k.LATENCY_MS, index]),
-            float(k.predicted_energy_j(self._columns, index)),
-            float(self._columns[k.EMISSIONS_G, index]),
-            ticket,
-        )
+    def _choose(self, cpu: float, memory: float, slo_ms: float | None) -> tuple[Any, ...] | None:
+        limit = math.inf if slo_ms is None else slo_ms
+        chosen = self.choose(*self._state, self._scoring, cpu, memory, limit)
+        return None if chosen[0] < 0 else chosen
 
     def _hold(self, index: int, cpu: float, memory: float) -> None:
         self._columns[k.RESERVED_CPU, index] += cpu
@@ -187,4 +169,4 @@ class NodeTable:
         self._refresh(index)
 
     def _refresh(self, index: int) -> None:
-        self.refresh(self._columns, self._lows, self._highs, index, *self._policy)
+        self.refresh(*self._state, *self._limits, index)

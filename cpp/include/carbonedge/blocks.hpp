@@ -14,7 +14,6 @@ struct Columns
     std::span<double const> free_memory;
     std::span<double const> per_cpu;    ///< 0.5 / CPU capacity, at least one
     std::span<double const> per_memory; ///< 0.5 / memory capacity, at least one
-    std::span<double const> free_share; ///< of CPU and memory, their mean
     std::span<double const> merit;      ///< weighted sum of paper components
     std::span<double const> headroom;   ///< 1 - load
     std::span<double const> balance;    ///< 1 / (1 + 2 running_tasks)
@@ -48,18 +47,27 @@ public:
     /// Brings the block that holds a node up to date. O(kBlockSize).
     void refresh(Columns const &columns, std::size_t index);
 
+    /// Brings share_left to a task's needs, in quanta. O(nodes) when they differ
+    /// from the last task's, else O(1).
+    void prepare(Columns const &columns, double cpu, double memory);
+
     Extremes open_cpu;
     Extremes free_memory;
-    Extremes per_cpu;
-    Extremes per_memory;
-    Extremes free_share;
     Extremes merit;
     Extremes headroom;
     Extremes balance;
     Extremes latency_ms;
     Extremes emissions_g;
+    /// Mean share of CPU and memory that the last task would leave free, over the
+    /// nodes that it passes.
+    Extremes share_left;
 
 private:
     void summarise(Columns const &columns, std::size_t block);
+    void summarise_shares(Columns const &columns, std::size_t block);
+
+    // What share_left is for. No task needs this little, so the first is prepared.
+    double cpu_ = -1.0;
+    double memory_ = -1.0;
 };
 } // namespace carbonedge

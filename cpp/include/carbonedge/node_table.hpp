@@ -109,7 +109,6 @@ private:
     std::vector<double> free_memory_;
     std::vector<double> per_cpu_;
     std::vector<double> per_memory_;
-    std::vector<double> free_share_;
     std::vector<double> merit_;
     std::vector<double> headroom_;
     std::vector<double> balance_;

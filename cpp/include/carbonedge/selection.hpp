@@ -30,6 +30,7 @@ struct Workspace
 {
     std::vector<double> bounds;
     std::vector<std::size_t> order;
+    std::vector<std::size_t> divided;
 };
 
 // Each scan gives exactly what a look at every node would. It passes over a block
@@ -47,9 +48,10 @@ best_merit(Columns const &columns, Blocks const &blocks, Demand const &demand);
 /// equals. Resource is the mean share of CPU and memory left free after
 /// placement, performance falls with predicted latency, carbon with predicted
 /// emissions; each is min-max scaled over the nodes that pass the filters, and is
-/// 0 for all where it has no spread. Empty when no node passes.
+/// 0 for all where it has no spread. Empty when no node passes. Prepares the blocks for
+/// the task, O(nodes) when its needs differ from the last task's.
 [[nodiscard]] std::optional<Choice> best_scaled(Columns const &columns,
-                                                Blocks const &blocks,
+                                                Blocks &blocks,
                                                 Demand const &demand,
                                                 Weights const &weights,
                                                 Workspace &workspace);
