@@ -134,25 +134,48 @@ Range column_range(std::span<double const> values,
     return range;
 }
 
-// Blocks of which some nodes pass and others do not.
+bool divides(Blocks const &blocks, Demand const &demand, std::size_t b)
+{
+    bool const whole = (blocks.open_cpu.low[b] >= demand.cpu)
+                       & (blocks.free_memory.low[b] >= demand.memory);
+    bool const some = (blocks.open_cpu.high[b] >= demand.cpu)
+                      & (blocks.free_memory.high[b] >= demand.memory);
+    return some & !whole;
+}
+
+CARBONEDGE_MULTIVERSION
+bool any_divided(Blocks const &blocks, Demand const &demand)
+{
+    auto const *least_cpu = blocks.open_cpu.low.data();
+    auto const *most_cpu = blocks.open_cpu.high.data();
+    auto const *least_memory = blocks.free_memory.low.data();
+    auto const *most_memory = blocks.free_memory.high.data();
+    auto const cpu = demand.cpu;
+    auto const memory = demand.memory;
+    auto const size = blocks.size();
+
+    auto count = 0.0;
+#pragma omp simd reduction(+ : count)
+    for (std::size_t b = 0; b < size; ++b)
+    {
+        bool const whole = (least_cpu[b] >= cpu) & (least_memory[b] >= memory);
+        bool const some = (most_cpu[b] >= cpu) & (most_memory[b] >= memory);
+        count += some & !whole ? 1.0 : 0.0;
+    }
+    return count > 0.0;
+}
+
+// Blocks of which some nodes pass and others do not: often none.
 void find_divided(Blocks const &blocks,
                   Demand const &demand,
                   std::vector<std::size_t> &divided)
 {
-    // Every block is written and the count moves on where it stays: no branch to
-    // mispredict.
-    divided.resize(blocks.size());
-    std::size_t count = 0;
+    divided.clear();
+    if (!any_divided(blocks, demand))
+        return;
     for (std::size_t b = 0; b < blocks.size(); ++b)
-    {
-        bool const whole = (blocks.open_cpu.low[b] >= demand.cpu)
-                           & (blocks.free_memory.low[b] >= demand.memory);
-        bool const some = (blocks.open_cpu.high[b] >= demand.cpu)
-                          & (blocks.free_memory.high[b] >= demand.memory);
-        divided[count] = b;
-        count += static_cast<std::size_t>(some & !whole);
-    }
-    divided.resize(count);
+        if (divides(blocks, demand, b))
+            divided.push_back(b);
 }
 
 // The lowest low and the highest high of all blocks.
@@ -297,7 +320,7 @@ std::optional<Choice> best_scaled(Columns const &columns,
     if (blocks.size() == 0)
         return std::nullopt;
     blocks.prepare(columns, demand.cpu, demand.memory);
-    auto &[bounds, order, divided] = workspace;
+    auto &[bounds, divided] = workspace;
     bounds.resize(blocks.size());
     find_divided(blocks, demand, divided);
     auto const range = [&](std::span<double const> values, Extremes const &extremes)
@@ -325,26 +348,15 @@ std::optional<Choice> best_scaled(Columns const &columns,
             return;
         highest = score;
         index = nodes.start
-                + static_cast<std::size_t>(std::find(scores, scores + kBlockSize, score)
+                + static_cast<std::size_t>(std::find(scores, scores + (nodes.stop - nodes.start), score)
                                            - scores);
     };
-    // Blocks by falling bound, until none left can win.
-    auto const first = static_cast<std::size_t>(
-        std::find(bounds.begin(), bounds.end(), highest_bound) - bounds.begin());
-    look_into(first);
-    order.clear();
+    // The most promising block first, so that most others need no look.
+    auto const first = std::find(bounds.begin(), bounds.end(), highest_bound);
+    look_into(static_cast<std::size_t>(first - bounds.begin()));
     for (std::size_t b = 0; b < blocks.size(); ++b)
-        if (bounds[b] >= highest && b != first)
-            order.push_back(b);
-    auto const worse = [&](std::size_t a, std::size_t b)
-    { return bounds[a] < bounds[b]; };
-    std::make_heap(order.begin(), order.end(), worse);
-    while (!order.empty() && bounds[order.front()] >= highest)
-    {
-        look_into(order.front());
-        std::pop_heap(order.begin(), order.end(), worse);
-        order.pop_back();
-    }
+        if (bounds[b] >= highest)
+            look_into(b);
 
     assert(index < columns.size());
     auto const unit = spread.gains({1.0, 1.0, 1.0, 1.0, 1.0});

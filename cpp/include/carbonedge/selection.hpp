@@ -29,7 +29,6 @@ struct Choice
 struct Workspace
 {
     std::vector<double> bounds;
-    std::vector<std::size_t> order;
     std::vector<std::size_t> divided;
 };
 
