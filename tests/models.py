@@ -110,6 +110,12 @@ def shared_weight_and_two_inputs() -> ModelProto:
     return _model(nodes, inputs, [_floats("y", 1, WIDTH)], {"w": _square(3)})
 
 
+def constants_only() -> ModelProto:
+    """An output that no input reaches."""
+    nodes = [make_node("Neg", ["w"], ["y"])]
+    return _model(nodes, [_floats("x", 1)], [_floats("y", WIDTH, WIDTH)], {"w": _square(4)})
+
+
 def unknown_operator() -> ModelProto:
     """Valid ONNX with an operator that ONNX Runtime does not have."""
     graph = make_graph(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from carbonedge import Node, PartitionProblem, Task, Weights
 
 MAX_LOAD = 0.8
-LEAST_SPREAD = 2.2250738585072014e-308
+LEAST_SPREAD = 1e-280
 
 
 def _quanta(value: float, per_unit: float) -> int:

@@ -24,8 +24,6 @@ def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def hide(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
     for module in modules:
         monkeypatch.setitem(sys.modules, module, None)
-    if "carbonedge._core" in modules:
-        monkeypatch.delattr("carbonedge._core", raising=False)
 
 
 def test_native_comes_first_and_silently(caplog: pytest.LogCaptureFixture) -> None:

@@ -28,6 +28,20 @@ def test_intensities_and_times_are_finite_and_not_negative(field: str, wrong: fl
         node(**{field: wrong})
 
 
+@pytest.mark.parametrize("field", ["cpu_cores", "memory_mb", "power_w", "avg_time_ms"])
+def test_no_machine_is_that_large(field: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"{field} of node 'a' is 1e\\+300: .* at most 1e\\+15; check"
+    ):
+        node(**{field: 1e300})
+
+
+@pytest.mark.parametrize("field", ["cpu_cores", "running_tasks", "parallelism"])
+def test_what_no_float_holds_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} of node 'a' is inf"):
+        node(**{field: 10**400})
+
+
 def test_some_grids_emit_nothing() -> None:
     assert node(intensity_g_per_kwh=0).known_intensity() == 0
 
@@ -95,6 +109,7 @@ def test_the_papers_file_is_read() -> None:
         ("[[node]]\nname = 'a'", "node 'a' has no 'cpu_cores'"),
         ("[[node]]\ncpu_cores = 1", "node 1 has no 'name'"),
         ("[node]\nname = 'a'", r"write \[\[node\]\]"),
+        ("node = [1]", r"node 1 is 1: write \[\[node\]\]"),
         ("[[link]]\nsource = 'a'", "link 1 has no 'target'"),
         ("[intensity]\n", "unknown key 'intensity': known are node, link"),
         ("[[node]]\nname = 'a'\ncpu_cores = 'four'\nmemory_mb = 1\npower_w = 1", "is 'four'"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,8 @@ def test_backends_agree_on_a_thousand_nodes_as_their_state_moves(scoring: int) -
     tables = [table(BACKENDS[name], nodes, scoring=scoring) for name in ("native", "numba")]
     tickets: list[tuple[int, ...]] = []
     for step in range(400):
-        placed = [t.reserve(0.5, 30.0, 12.0) for t in tables]
+        cpu_cores = (0.5, 0.5, 2.0)[step % 3]
+        placed = [t.reserve(cpu_cores, 30.0, 12.0) for t in tables]
         assert placed[0][:11] == placed[1][:11]
         tickets.append(tuple(p[11] for p in placed))
         if step % 3 == 0:
@@ -172,6 +174,43 @@ def test_the_best_is_found_at_either_side_of_a_block(
     nodes = [node(f"n{i}") for i in range(33)]
     nodes[best] = node("best", intensity_g_per_kwh=1.0)
     assert table(any_backend, nodes, scoring=scoring).select(0.1, 1.0, None)[0] == "best"
+
+
+@pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
+def test_a_placement_is_of_plain_python_numbers(any_backend: Backend, scoring: int) -> None:
+    placed = table(any_backend, [node()], scoring=scoring).reserve(0.1, 1.0, None)
+    assert [type(value) for value in placed] == [str, int, *[float] * 9, int]
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-12, 1e15])
+def test_the_smallest_and_largest_nodes_leave_a_choice(any_backend: Backend, size: float) -> None:
+    odd = node("odd", cpu_cores=size, memory_mb=size, power_w=size, avg_time_ms=size)
+    placed = table(any_backend, [odd, node("fine"), odd]).select(0.0, 0.0, None)
+    assert placed == table(BACKENDS["native"], [odd, node("fine"), odd]).select(0.0, 0.0, None)
+    assert all(math.isfinite(value) for value in placed[1:])
+
+
+@pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
+def test_a_table_with_a_past_answers_as_a_fresh_one(any_backend: Backend, scoring: int) -> None:
+    shuffle = random.Random(scoring)
+    nodes = [
+        node(f"n{i}", cpu_cores=shuffle.choice([0.5, 1.0, 4.0]), avg_time_ms=shuffle.uniform(1, 9))
+        for i in range(40)
+    ]
+    lived = table(any_backend, nodes, scoring=scoring)
+    for _ in range(30):
+        index = shuffle.randrange(len(nodes))
+        changes = {
+            "load": shuffle.choice([0.0, 0.5, 0.9]),
+            "power_w": shuffle.uniform(1, 50),
+            "intensity_g_per_kwh": shuffle.uniform(0, 800),
+        }
+        for field, value in changes.items():
+            lived.set(index, field, value)
+        nodes[index] = replace(nodes[index], **changes)
+        fresh = table(any_backend, nodes, scoring=scoring)
+        for needed in ((0.1, 1.0, None), (0.6, 40.0, 8.0), (3.9, 99.0, None)):
+            assert lived.select(*needed) == fresh.select(*needed)
 
 
 def test_filled_to_the_last_tenth_of_a_core(any_backend: Backend) -> None:

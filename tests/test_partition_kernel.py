@@ -171,6 +171,24 @@ def test_a_search_cut_short_brackets_the_best() -> None:
         assert least <= best.emissions_g * (1 + 1e-12) <= short.emissions_g * (1 + 2e-12)
 
 
+def test_a_stage_may_fill_its_node_whatever_the_rounding() -> None:
+    """0.1 + 0.1 + 0.1 is above 0.3 as floats go."""
+    problem = PartitionProblem(
+        np.ones((3, 1)),
+        np.ones((3, 1)),
+        np.full(3, 0.1),
+        np.zeros(4),
+        node_memory_mb=np.array([0.3]),
+        intensity_g_per_kwh=np.ones(1),
+        link_latency_ms=np.zeros((1, 1)),
+        link_mbps=np.ones((1, 1)),
+        link_j_per_mb=np.zeros((1, 1)),
+        stage_overhead_ms=np.zeros(1),
+    )
+    for name in NAMES:
+        assert solve(name, problem, "latency") is not None
+
+
 def test_scaling_every_time_scales_the_latency() -> None:
     problem = large(5, 20, 4, 60.0)
     twice = PartitionProblem(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import os
 from collections.abc import Callable
@@ -82,7 +83,7 @@ def backend() -> Backend:
 
 def _load_native() -> Backend:
     try:
-        from carbonedge import _core
+        _core = importlib.import_module("carbonedge._core")
     except ImportError as error:
         raise BackendUnavailableError(
             f"the native core is not there ({error}): "

@@ -376,17 +376,18 @@ def choose(
         return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     if scoring != 1:
         parts = paper_components(table, index)
+    # Uncompiled, these are NumPy's scalars.
     return (
-        index,
-        score,
-        parts[0],
-        parts[1],
-        parts[2],
-        parts[3],
-        parts[4],
-        table[LATENCY_MS, index],
-        predicted_energy_j(table, index),
-        table[EMISSIONS_G, index],
+        int(index),
+        float(score),
+        float(parts[0]),
+        float(parts[1]),
+        float(parts[2]),
+        float(parts[3]),
+        float(parts[4]),
+        float(table[LATENCY_MS, index]),
+        float(predicted_energy_j(table, index)),
+        float(table[EMISSIONS_G, index]),
     )
 
 

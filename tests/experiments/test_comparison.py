@@ -6,7 +6,7 @@ import models
 import numpy as np
 import pytest
 
-from carbonedge import InfeasibleError, load_model
+from carbonedge import Cluster, InfeasibleError, Link, Node, load_model
 from carbonedge.experiments import compare, light_model, paper_cluster
 from carbonedge.experiments.comparison import _difference
 
@@ -65,6 +65,20 @@ def test_a_model_too_large_is_infeasible() -> None:
         compare(
             load_model(huge()), paper_cluster(), modes=("green",), split_mode="green", requests=1
         )
+
+
+def test_what_no_node_holds_whole_runs_split() -> None:
+    model = load_model(models.layers())
+    half_mb = model.memory_mb * 0.6
+    nodes = [
+        Node(name, cpu_cores=1, memory_mb=half_mb, power_w=1, intensity_g_per_kwh=100)
+        for name in ("a", "b")
+    ]
+    cluster = Cluster(nodes, [Link("a", "b", bandwidth_mbps=1000)])
+    result = compare(model, cluster, modes=("green",), split_mode="green", requests=2)
+    [row] = result.rows
+    assert row.placement == "split"
+    assert set(row.node_use) == {"a", "b"}
 
 
 def huge() -> models.ModelProto:

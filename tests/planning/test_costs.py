@@ -45,3 +45,14 @@ def test_sharing_out_needs_something_to_share() -> None:
 def test_an_operator_that_onnx_runtime_lacks_is_named(cluster: Cluster) -> None:
     with pytest.raises(ModelError, match=r"ONNX Runtime .* cannot load.*Frobnicate"):
         operator_costs(load_model(models.unknown_operator()), cluster.nodes)
+
+
+def test_one_tiny_operator_is_measured(cluster: Cluster) -> None:
+    costs = operator_costs(load_model(models.layers(1)), cluster.nodes)
+    assert costs.time_ms.sum() > 0
+    assert np.all(np.isfinite(costs.time_ms))
+
+
+def test_a_model_of_constants_only_has_nothing_to_plan(cluster: Cluster) -> None:
+    with pytest.raises(ModelError, match="nothing in the model depends on its inputs"):
+        operator_costs(load_model(models.constants_only()), cluster.nodes)

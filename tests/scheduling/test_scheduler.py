@@ -182,6 +182,14 @@ def test_a_wrong_time_completes_nothing(elapsed_ms: float, paper_nodes: list[Nod
     scheduler.complete(decision, 1.0)
 
 
+def test_a_decision_without_a_reservation_completes_none(paper_nodes: list[Node]) -> None:
+    scheduler = Scheduler(paper_nodes)
+    reserved = scheduler.schedule(Task())
+    with pytest.raises(ValueError, match="holds no reservation here"):
+        scheduler.complete(schedule(Task(), paper_nodes), 1.0)
+    scheduler.complete(reserved, 1.0)
+
+
 def test_an_unknown_intensity_is_no_zero(paper_nodes: list[Node]) -> None:
     nodes = [replace(paper_nodes[0], intensity_g_per_kwh=None)]
     with pytest.raises(IntensityUnavailableError, match="'node-high' has no carbon intensity"):
@@ -205,6 +213,20 @@ def test_wrong_arguments_are_named(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Scheduler(paper_nodes, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"max_load": math.nan}, "max_load is nan"),
+        ({"max_network_latency_ms": -1}, "max_network_latency_ms is -1"),
+    ],
+)
+def test_a_single_decision_checks_its_limits_too(
+    limit: dict[str, float], message: str, paper_nodes: list[Node]
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        schedule(Task(), paper_nodes, **limit)  # type: ignore[arg-type]
 
 
 def test_nodes_are_needed_and_their_names_differ(paper_nodes: list[Node]) -> None:
@@ -240,6 +262,7 @@ def test_many_tasks_are_placed_as_one_by_one(paper_nodes: list[Node]) -> None:
         ([[0.1]], [[1]], "one-dimensional"),
         ([0.1, math.nan], [1, 1], r"cpu_cores\[1\] is nan"),
         ([0.1], [-1], r"memory_mb\[0\] is -1"),
+        ([1e300], [1], r"cpu_cores\[0\] is 1e\+300"),
     ],
 )
 def test_wrong_arrays_place_nothing(

@@ -51,7 +51,10 @@ def print_comparison(comparison: Comparison) -> None:
             "-" if row.scheduling_us is None else f"{row.scheduling_us:.2f}",
         )
     console.print(comparison.model)
-    console.print(table)
+    if comparison.rows:
+        console.print(table)
+    if not comparison.interrupted and all(row.placement == "split" for row in comparison.rows):
+        console.print("No node holds the whole model: it runs split only.")
     console.print("J, gCO2eq and inf/g are per inference. " + NOTE, style="dim", soft_wrap=True)
     if comparison.plan is not None:
         console.print()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge.cluster import Node
-from carbonedge.exceptions import InfeasibleError
+from carbonedge.exceptions import InfeasibleError, ModelError
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import profile
 
@@ -72,10 +72,12 @@ def operator_costs(
     InfeasibleError
         If the nodes together, or the largest for one operator, have too little memory.
     ModelError
-        If ONNX Runtime cannot run the model.
+        If ONNX Runtime cannot run the model, or nothing in it depends on its inputs.
     """
     if source not in SOURCES:
         raise ValueError(f"costs {source!r} are not known: choose one of {', '.join(SOURCES)}")
+    if not model.operators:
+        raise ModelError("nothing in the model depends on its inputs: there is nothing to plan")
     _check_memory(model, nodes)
     everywhere = frozenset(range(len(model.operators) + 1))
     if source == "measured":

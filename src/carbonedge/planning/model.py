@@ -125,7 +125,8 @@ class ModelGraph:
     operators
         What runs for a request.
     cuts
-        Every position, 0 to ``len(operators)``, whose boundary tensors all have a type.
+        Every position, 0 to ``len(operators)``; inner ones whose boundary tensors all
+        have a type.
     inputs, outputs
         What a request brings and gets.
     tensors
@@ -414,6 +415,7 @@ def _cuts(
         if position > 0:
             alive += [tensors[name] for name in operators[position - 1].outputs]
         alive = [tensor for tensor in alive if last_read.get(tensor.name, -1) >= position]
-        if all(tensor.dtype for tensor in alive):
+        at_an_end = position in (0, len(operators))
+        if at_an_end or all(tensor.dtype for tensor in alive):
             cuts.append(Cut(position, tuple(alive)))
     return tuple(cuts)

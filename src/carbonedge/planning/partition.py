@@ -12,7 +12,6 @@ from onnx import ModelProto
 
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
-from carbonedge.exceptions import InfeasibleError
 from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.model import Cut, ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
@@ -125,16 +124,12 @@ def partition_problem(
 
     Raises
     ------
-    InfeasibleError
-        If nothing in the model depends on its inputs.
     IntensityUnavailableError
         If a node has no carbon intensity.
     """
     cuts = _usable_cuts(model, costs)
     nodes = cluster.nodes
     starts = [cut.position for cut in cuts[:-1]]
-    if not starts:
-        raise InfeasibleError("the model has no operators that depend on its inputs")
     time_ms = np.add.reduceat(costs.time_ms, starts, axis=0)
     memory_mb = np.array([operator.memory_mb for operator in model.operators])
     power_w = np.array([node.power_w for node in nodes])

@@ -82,6 +82,10 @@ def profile(
         members = groups[ends[name]] if name in ends else range(len(model.operators))
         time_ms[list(members)] += kernel_ms * _proportions(model, members)
 
+    if not time_ms.any():
+        # The profiler counts whole microseconds, and none took one.
+        time_ms += _proportions(model, range(len(model.operators)))
+
     # The profiler slows what it watches, so that its times serve as proportions only.
     run_ms = _run_time(model, feed, providers, sess_options)
     overhead_ms = min(RUN_FLOOR_MS, run_ms / 2)
