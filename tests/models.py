@@ -116,6 +116,44 @@ def constants_only() -> ModelProto:
     return _model(nodes, [_floats("x", 1)], [_floats("y", WIDTH, WIDTH)], {"w": _square(4)})
 
 
+def sum_of_two() -> ModelProto:
+    """Two inputs whose dynamic sizes must agree."""
+    inputs = [_floats("a", "N"), _floats("b", "M")]
+    return _model([make_node("Add", ["a", "b"], ["y"])], inputs, [_floats("y", "K")])
+
+
+def valid_convolution() -> ModelProto:
+    """A filter that does not fit an image of one pixel."""
+    weights = {"w": np.ones((1, 1, 3, 3), np.float32)}
+    inputs, outputs = [_floats("x", 1, 1, "H", "W")], [_floats("y", 1, 1, "h", "w")]
+    return _model([make_node("Conv", ["x", "w"], ["y"])], inputs, outputs, weights)
+
+
+def weights_within_branches() -> ModelProto:
+    """An If whose branches bring 64 floats each."""
+    branches = {
+        name: make_graph(
+            [make_node("MatMul", ["x", "w"], [f"{name}_y"])],
+            name,
+            [],
+            [_floats(f"{name}_y", 1, WIDTH)],
+            [numpy_helper.from_array(_square(5), "w")],
+        )
+        for name in ("then_branch", "else_branch")
+    }
+    inputs = [_floats("x", 1, WIDTH), make_tensor_value_info("flag", TensorProto.BOOL, ())]
+    return _model([make_node("If", ["flag"], ["y"], **branches)], inputs, [_floats("y", 1, WIDTH)])
+
+
+def folded_shape() -> ModelProto:
+    """The shape of the input, known ahead, is read at the very end."""
+    chain = layers()
+    chain.graph.node[-1].output[0] = "last"
+    chain.graph.node.insert(0, make_node("Shape", ["x"], ["size"]))
+    chain.graph.node.append(make_node("Reshape", ["last", "size"], ["y"]))
+    return chain
+
+
 def unknown_operator() -> ModelProto:
     """Valid ONNX with an operator that ONNX Runtime does not have."""
     graph = make_graph(

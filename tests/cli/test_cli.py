@@ -112,6 +112,14 @@ def test_nodes_shows_the_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out)["nodes"][1]["intensity_g_per_kwh"] == 50
 
 
+@pytest.mark.usefixtures("files")
+def test_brackets_in_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cluster.toml").write_text(CLUSTER.replace('"a"', '"[b]x[/y]"'))
+    code, out, _ = call(capsys, "nodes", "cluster.toml")
+    assert code == 0
+    assert "[b]x[/y]" in out
+
+
 def test_the_version_names_the_backend(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "--version")
     assert code == 0

@@ -98,6 +98,8 @@ def test_differences_are_relative_to_the_spread() -> None:
     assert _difference(whole, [np.array([0.0, 10.0])]) == 0
     assert _difference(whole, [np.array([0.0, 10.1])]) == pytest.approx(0.01)
     assert _difference(whole, [np.array([0.0, np.nan])]) == np.inf
+    assert _difference([np.array([np.nan, np.inf])], [np.array([np.nan, np.inf])]) == 0
+    assert _difference([np.array([np.nan, 1.0])], [np.array([1.0, 1.0])]) == np.inf
     assert _difference([np.array([1, 2])], [np.array([1, 3])]) == np.inf
 
 

@@ -53,6 +53,19 @@ def test_one_tiny_operator_is_measured(cluster: Cluster) -> None:
     assert np.all(np.isfinite(costs.time_ms))
 
 
+def test_a_feed_replaces_made_up_inputs(cluster: Cluster) -> None:
+    graph = load_model(models.valid_convolution())
+    with pytest.raises(ModelError, match=r"cannot run the model on x \(1, 1, 1, 1\)"):
+        operator_costs(graph, cluster.nodes)
+    feed = {"x": np.ones((1, 1, 9, 9), np.float32)}
+    assert operator_costs(graph, cluster.nodes, feed=feed).time_ms.sum() > 0
+
+
+def test_what_is_worked_out_ahead_parts_no_cut(cluster: Cluster) -> None:
+    costs = operator_costs(load_model(models.folded_shape()), cluster.nodes)
+    assert len(costs.positions) > 4
+
+
 def test_a_model_of_constants_only_has_nothing_to_plan(cluster: Cluster) -> None:
     with pytest.raises(ModelError, match="nothing in the model depends on its inputs"):
         operator_costs(load_model(models.constants_only()), cluster.nodes)

@@ -54,6 +54,17 @@ def test_dynamic_dimensions_keep_their_names_and_count_as_one() -> None:
     assert graph.inputs[0].mb == models.WIDTH * 4 / 1e6
 
 
+def test_a_negative_dimension_is_a_dynamic_one() -> None:
+    model = models.layers()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    assert load_model(model).inputs[0].shape == (None, models.WIDTH)
+
+
+def test_weights_within_branches_take_memory() -> None:
+    [branch] = load_model(models.weights_within_branches()).operators
+    assert branch.parameter_mb == pytest.approx(2 * models.WIDTH**2 * 4 / 1e6)
+
+
 def test_known_sizes_of_squeezenet() -> None:
     # 349 million multiply-accumulates and 1.24 million parameters, as published by the
     # authors of SqueezeNet 1.1's predecessor (arXiv 1602.07360) for 227 x 227; this

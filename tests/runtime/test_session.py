@@ -73,6 +73,7 @@ def test_outputs_come_in_the_order_asked_for() -> None:
     early, y = session.run(None, {"x": X})
     assert np.array_equal(session.run(["y", "early"], {"x": X})[0], y)
     assert np.array_equal(session.run(["early"], {"x": X})[0], early)
+    assert len(session.run([], {"x": X})) == 2
 
 
 def test_energy_is_power_times_time_and_emissions_follow() -> None:
@@ -159,6 +160,13 @@ def test_dynamic_dimensions_take_any_size() -> None:
         session.run(None, {"x": np.zeros((1, 2), np.float32)})
 
 
+def test_sizes_that_do_not_go_together_are_an_error_of_ours() -> None:
+    session = InferenceSession(models.sum_of_two(), CLUSTER, plan=plan(("a", 0, 1)))
+    feed = {"a": np.zeros(3, np.float32), "b": np.zeros(4, np.float32)}
+    with pytest.raises(ModelError, match=r"cannot run the model on a \(3,\), b \(4,\)"):
+        session.run(None, feed)
+
+
 def test_an_unknown_output_is_named() -> None:
     with pytest.raises(ValueError, match="no output 'z': it has y"):
         open_split().run(["z"], {"x": X})
@@ -177,6 +185,8 @@ def test_a_closed_session_keeps_its_footprint_and_answers_no_more() -> None:
     [
         ({"plan": plan(("a", 0, 4), ("c", 4, 8))}, ClusterError, "no node 'c'"),
         ({"plan": plan(("a", 0, 4))}, ModelError, "ends at operator 4"),
+        ({"plan": plan()}, ModelError, "ends at operator 0"),
+        ({"plan": plan(("a", 0, 4), ("b", 5, 8))}, ModelError, "operators 5 to 8 after 4"),
         ({"runtime": "cloud"}, ValueError, "'cloud' is not known"),
         ({"mode": "turbo", "costs": "macs"}, ValueError, "'turbo' is not known"),
         ({"cluster": None}, ValueError, "no cluster was given"),

@@ -43,6 +43,7 @@ def plan(
     graph = load_model(model)
     sess_options = onnxruntime.SessionOptions()
     sess_options.intra_op_num_threads = threads
+    sess_options.log_severity_level = 4
     table = operator_costs(graph, cluster.nodes, costs, sess_options=sess_options)
     found = partition_for_mode(graph, cluster, mode, slo_ms=slo_ms, costs=table)
     if as_json:

@@ -133,7 +133,9 @@ def print_cluster(cluster: Cluster) -> None:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    # Names are the user's: brackets in them mean nothing to rich.
+    return Console(width=width, highlight=False, markup=False)
 
 
 def _table(*columns: str) -> Table:

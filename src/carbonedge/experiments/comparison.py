@@ -21,7 +21,7 @@ from carbonedge.planning import (
     partition_for_mode,
 )
 from carbonedge.planning.samples import sample_inputs
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
@@ -56,7 +56,8 @@ class Row:
     node_use
         Share of requests (routed) or of compute time (split) by node, in %.
     latency_median_ms, latency_p95_ms
-        Emulated.
+        Of computing and of the links between stages, emulated; without the way to the
+        first node.
     energy_j, emissions_g
         Per inference, modelled.
     inferences_per_g
@@ -113,7 +114,11 @@ class Comparison:
             "model": self.model,
             "rows": [dataclasses.asdict(row) for row in self.rows],
             "plan": self.plan.to_dict() if self.plan else None,
-            "largest_difference": self.largest_difference,
+            # JSON has no infinity; `faithful` tells it from nothing compared.
+            "largest_difference": (
+                self.largest_difference if np.isfinite(self.largest_difference or 0.0) else None
+            ),
+            "faithful": self.faithful,
             "tolerance": TOLERANCE,
             "interrupted": self.interrupted,
             "note": NOTE,
@@ -169,9 +174,11 @@ def compare(
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # What fails is raised; the same again on stderr helps nobody.
+    options.log_severity_level = 4
     result = Comparison(model.summary())
     try:
-        costs = operator_costs(model, cluster.nodes, sess_options=options)
+        costs = operator_costs(model, cluster.nodes, feed=feed, sess_options=options)
         result.plan = partition_for_mode(model, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model.proto, sess_options=options)
         samples = [feed] if feed else _samples(model, requests)
@@ -214,13 +221,13 @@ def _route(
             began = time.perf_counter()
             decision = scheduler.schedule(task)
             decided = time.perf_counter()
-            whole.run(None, feed)
+            run_session(whole.run, None, feed)
             answered = time.perf_counter()
             node = nodes[decision.index]
             time_ms = (answered - decided) * MS_PER_S / node.speed
             scheduler.complete(decision, time_ms)
             meter.add(Footprint(1, {node.name: stage_share(node, time_ms)}, Share()))
-            latencies_ms.append(node.network_latency_ms + time_ms)
+            latencies_ms.append(time_ms)
             scheduling_us.append((decided - began) * 1e6)
             chosen[node.name] += 1
             advance()
@@ -242,7 +249,7 @@ def _split(
         for feed in feeds:
             outputs, footprint = session.run_with_footprint(None, feed)
             latencies_ms.append(footprint.latency_ms)
-            difference = _difference(whole.run(None, feed), outputs)
+            difference = _difference(run_session(whole.run, None, feed), outputs)
             result.largest_difference = max(result.largest_difference or 0.0, difference)
             advance()
     finally:
@@ -284,12 +291,16 @@ def _difference(expected: Sequence[Any], actual: Sequence[Any]) -> float:
     """The largest difference of any output, relative to the spread of its values."""
     largest = 0.0
     for whole, split in zip(expected, actual, strict=True):
-        if np.array_equal(whole, split):
-            continue
         if not np.issubdtype(whole.dtype, np.floating) or whole.shape != split.shape:
-            return float("inf")
-        spread = float(np.ptp(whole)) or 1.0
-        worst = float(np.max(np.abs(whole.astype(np.float64) - split)))
-        # NaN on one side only is as wrong as can be.
-        largest = max(largest, float("inf") if np.isnan(worst) else worst / spread)
+            largest = max(largest, 0.0 if np.array_equal(whole, split) else np.inf)
+            continue
+        wide, other = whole.astype(np.float64), split.astype(np.float64)
+        finite = np.isfinite(wide)
+        if not np.array_equal(wide[~finite], other[~finite], equal_nan=True):
+            return np.inf
+        if finite.any():
+            # Where only the split's is not finite, the difference is not either.
+            worst = float(np.max(np.abs(wide[finite] - other[finite])))
+            spread = float(np.ptp(wide[finite])) or 1.0
+            largest = max(largest, worst / spread if np.isfinite(worst) else np.inf)
     return largest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,7 @@ def operator_costs(
     nodes: Sequence[Node],
     source: str = "measured",
     *,
+    feed: Mapping[str, Any] | None = None,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> OperatorCosts:
@@ -62,6 +63,8 @@ def operator_costs(
         Where the operators may run.
     source
         One of `SOURCES`.
+    feed
+        Inputs to measure with; made up, with dynamic sizes 1, when left out.
     providers, sess_options
         ONNX Runtime's, for ``"measured"``.
 
@@ -81,7 +84,7 @@ def operator_costs(
     _check_memory(model, nodes)
     everywhere = frozenset(range(len(model.operators) + 1))
     if source == "measured":
-        here = profile(model, providers=providers, sess_options=sess_options)
+        here = profile(model, feed=feed, providers=providers, sess_options=sess_options)
         speeds = np.array([node.speed for node in nodes])
         return OperatorCosts(
             source,

@@ -126,7 +126,7 @@ class ModelGraph:
         What runs for a request.
     cuts
         Every position, 0 to ``len(operators)``; inner ones whose boundary tensors all
-        have a type.
+        have a type and a rank.
     inputs, outputs
         What a request brings and gets.
     tensors
@@ -199,6 +199,8 @@ def _read(model: str | os.PathLike[str] | ModelProto) -> tuple[str, ModelProto]:
         return str(path), onnx.load(path)
     except OSError as error:
         raise ModelError(f"cannot read model file {str(path)!r}: {error.strerror}") from error
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"{str(path)!r} cannot be read whole: {_first_line(error)}") from error
     except Exception as error:
         # onnx lets protobuf's own error through, whose type depends on its build.
         raise ModelError(
@@ -356,7 +358,9 @@ def _tensor(info: ValueInfoProto) -> Tensor:
 
 def _size(dimension: Any) -> int | str | None:
     kind = dimension.WhichOneof("value")
-    return None if kind is None else getattr(dimension, kind)
+    size = None if kind is None else getattr(dimension, kind)
+    # Some exporters write -1 where they mean a dynamic size.
+    return None if isinstance(size, int) and size < 0 else size
 
 
 def _ort_dtype(elem_type: int) -> str:
@@ -389,7 +393,8 @@ def _operator(
     read_shapes = [shapes.get(name) for name in node.input]
     written_shapes = [shapes.get(name) for name in node.output]
     constants = [name for name in inputs if name in constant_names]
-    parameters = sum(math.prod(shapes.get(name) or (0,)) for name in constants)
+    known = [shapes.get(name) for name in constants]
+    parameters = sum(math.prod(shape) for shape in known if shape is not None)
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return Operator(
         name=node.name,
@@ -398,9 +403,21 @@ def _operator(
         outputs=tuple(name for name in node.output if name),
         paper_cost=paper_cost(node.op_type, read_shapes, parameters, groups),
         macs=macs(node.op_type, read_shapes, written_shapes),
-        parameter_mb=sum(sizes.get(name, 0.0) for name in constants),
+        parameter_mb=sum(sizes.get(name, 0.0) for name in constants) + _nested_mb(node),
         activation_mb=sum(sizes.get(name, 0.0) for name in node.output),
     )
+
+
+def _nested_mb(node: NodeProto) -> float:
+    """Size of the constants that nested graphs bring along."""
+    total = 0.0
+    for graph in _nested_graphs(node):
+        tensors = [*graph.initializer, *(value.values for value in graph.sparse_initializer)]
+        for inner in graph.node:
+            tensors += [a.t for a in inner.attribute if a.type == AttributeProto.TENSOR]
+            total += _nested_mb(inner)
+        total += sum(_mb(tuple(tensor.dims), tensor.data_type) for tensor in tensors)
+    return total
 
 
 def _cuts(
@@ -416,6 +433,6 @@ def _cuts(
             alive += [tensors[name] for name in operators[position - 1].outputs]
         alive = [tensor for tensor in alive if last_read.get(tensor.name, -1) >= position]
         at_an_end = position in (0, len(operators))
-        if at_an_end or all(tensor.dtype for tensor in alive):
+        if at_an_end or all(t.dtype and t.shape is not None for t in alive):
             cuts.append(Cut(position, tuple(alive)))
     return tuple(cuts)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.samples import sample_inputs
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, run_session
 from carbonedge.units import MS_PER_S
 
 __all__ = ["Profile", "profile"]
@@ -62,16 +62,25 @@ class Profile:
 
 
 def profile(
-    model: ModelGraph, *, providers: Sequence[Any] | None = None, sess_options: Any = None
+    model: ModelGraph,
+    *,
+    feed: Mapping[str, Any] | None = None,
+    providers: Sequence[Any] | None = None,
+    sess_options: Any = None,
 ) -> Profile:
     """Run a model and attribute its time to its operators.
+
+    Inputs are made up where `feed` is left out. Of `sess_options` the profiled runs
+    take over threads, execution mode and optimisation level.
 
     Raises
     ------
     ModelError
         If ONNX Runtime cannot run the model.
     """
-    feed = sample_inputs(model, seed=0)
+    if feed is None:
+        feed = sample_inputs(model, seed=0)
+    run_ms = _run_time(model, feed, providers, sess_options)
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
         stands_for = _kernel_outputs(Path(folder) / "optimized.onnx")
@@ -87,7 +96,6 @@ def profile(
         time_ms += _proportions(model, range(len(model.operators)))
 
     # The profiler slows what it watches, so that its times serve as proportions only.
-    run_ms = _run_time(model, feed, providers, sess_options)
     overhead_ms = min(RUN_FLOOR_MS, run_ms / 2)
     time_ms *= (run_ms - overhead_ms) / time_ms.sum()
     positions = _whole_positions(len(model.operators), groups.values())
@@ -104,7 +112,7 @@ def _run_time(
     times_ms = []
     for _ in range(WARM_UP_RUNS + RUNS):
         began = time.perf_counter()
-        session.run(None, feed)
+        run_session(session.run, None, feed)
         times_ms.append((time.perf_counter() - began) * MS_PER_S)
     return float(np.median(times_ms[WARM_UP_RUNS:]))
 
@@ -129,7 +137,7 @@ def _kernel_times(
     options.log_severity_level = 3
     session = open_session(model.proto, providers=providers, sess_options=options)
     for _ in range(WARM_UP_RUNS + RUNS):
-        session.run(None, feed)
+        run_session(session.run, None, feed)
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
 
     times_ms = defaultdict(list)
@@ -161,21 +169,34 @@ def _ends(model: ModelGraph, kernels: Mapping[str, Sequence[str]]) -> dict[str, 
 
 
 def _groups(model: ModelGraph, ends: set[int]) -> dict[int, list[int]]:
-    """The operators each kernel stands for, by the last: those whose results go
-    nowhere but into it.
+    """The operators each kernel stands for, by the last: those whose results go into
+    it. What ONNX Runtime works out ahead, from shapes alone, stands for itself.
     """
+    folded = _folded(model, ends)
     readers: dict[str, int] = {}
     for position in range(len(model.operators) - 1, -1, -1):
         readers.update(dict.fromkeys(model.operators[position].inputs, position))
     end_of: dict[int, int] = {}
     for position in range(len(model.operators) - 1, -1, -1):
         next_readers = [readers[t] for t in model.operators[position].outputs if t in readers]
-        inside = position not in ends and bool(next_readers)
+        inside = position not in ends and position not in folded and bool(next_readers)
         end_of[position] = end_of[min(next_readers)] if inside else position
     groups: dict[int, list[int]] = {}
     for position in range(len(model.operators)):
         groups.setdefault(end_of[position], []).append(position)
     return groups
+
+
+def _folded(model: ModelGraph, ends: set[int]) -> set[int]:
+    from_shapes: set[str] = set()
+    folded = set()
+    for position, operator in enumerate(model.operators):
+        varying = [name for name in operator.inputs if name in model.tensors]
+        of_shapes = operator.op_type in ("Shape", "Size") or from_shapes.issuperset(varying)
+        if position not in ends and of_shapes:
+            folded.add(position)
+            from_shapes.update(operator.outputs)
+    return folded
 
 
 def _proportions(model: ModelGraph, members: Iterable[int]) -> NDArray[np.float64]:

@@ -47,7 +47,7 @@ def _sample(tensor: Tensor, random: np.random.Generator) -> NDArray[Any]:
     if dtype is None or tensor.shape is None:
         raise ModelError(
             f"cannot make up input {tensor.name!r} of type {tensor.dtype or 'unknown'} and shape "
-            f"{tensor.shape}: give inputs of your own"
+            f"{tensor.shape}: pass a feed of your own (--input, or operator_costs(feed=...))"
         )
     shape = tuple(size if isinstance(size, int) else 1 for size in tensor.shape)
     if dtype is np.object_:

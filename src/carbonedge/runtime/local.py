@@ -11,7 +11,7 @@ from carbonedge.carbon import Footprint, Share, stage_share, transfer_share
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import ClusterError, ModelError
 from carbonedge.planning import ModelGraph, Plan, split
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, run_session
 from carbonedge.units import BYTES_PER_MB, MEGABITS_PER_MB, MS_PER_S
 
 __all__ = ["LocalStages"]
@@ -75,11 +75,7 @@ class LocalStages:
         providers: Sequence[Any] | None = None,
         sess_options: Any = None,
     ) -> None:
-        if plan.stages[-1].stop != len(model.operators):
-            raise ModelError(
-                f"the plan ends at operator {plan.stages[-1].stop} and the model has "
-                f"{len(model.operators)}: make a plan for this model"
-            )
+        _check_cover(plan, len(model.operators))
         stages = _fused(plan)
         names = [name for name, _ in stages]
         nodes = [cluster.nodes[cluster.index(name)] for name in names]
@@ -102,7 +98,7 @@ class LocalStages:
         for stage in self._stages:
             wanted = {name: tensors[name] for name in stage.inputs}
             began = time.perf_counter()
-            results = stage.run(stage.outputs, wanted, run_options)
+            results = run_session(stage.run, stage.outputs, wanted, run_options)
             elapsed_ms = (time.perf_counter() - began) * MS_PER_S
             tensors.update(zip(stage.outputs, results, strict=True))
             share = stage_share(stage.node, elapsed_ms / stage.node.speed)
@@ -111,6 +107,22 @@ class LocalStages:
             if stage.hop is not None:
                 transfers += stage.hop.share(tensors)
         return tensors, Footprint(1, by_node, transfers)
+
+
+def _check_cover(plan: Plan, num_operators: int) -> None:
+    reached = 0
+    for stage in plan.stages:
+        if stage.start != reached or stage.stop <= stage.start:
+            raise ModelError(
+                f"a stage of the plan runs operators {stage.start} to {stage.stop} after "
+                f"{reached}: stages must follow one another"
+            )
+        reached = stage.stop
+    if reached != num_operators:
+        raise ModelError(
+            f"the plan ends at operator {reached} and the model has {num_operators}: "
+            "make a plan for this model"
+        )
 
 
 def _fused(plan: Plan) -> list[tuple[str, int]]:

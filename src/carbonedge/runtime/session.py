@@ -122,7 +122,7 @@ class InferenceSession:
         Parameters
         ----------
         output_names
-            Which outputs; ``None`` for all.
+            Which outputs; ``None`` or none for all.
         input_feed
             Arrays by input name.
         run_options
@@ -153,7 +153,7 @@ class InferenceSession:
         if self._stages is None:
             raise CarbonEdgeError("the session is closed: open another")
         self._feeds.check(input_feed)
-        names = self._output_names if output_names is None else output_names
+        names = output_names or self._output_names
         for name in names:
             if name not in self._output_names:
                 known = ", ".join(self._output_names)
