@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -252,21 +253,24 @@ def _table(
 ) -> NodeTable:
     if not nodes:
         raise ValueError("there are no nodes: give at least one")
-    names = []
     for node in nodes:
         if node.intensity_g_per_kwh is None:
             node.known_intensity()
-        names.append(node.name)
     table: NodeTable = backend().NodeTable(
         nodes,
-        names,
-        tuple(resolve_mode(mode)),
-        resolve_scoring(scoring),
+        [node.name for node in nodes],
+        *_weights_and_scoring(mode, scoring),
         max_load,
         max_network_latency_ms,
         smoothing,
     )
     return table
+
+
+# Looked up on every call of schedule(), and a mode is mostly the last one again.
+@functools.lru_cache(maxsize=64)
+def _weights_and_scoring(mode: str | Weights, scoring: str) -> tuple[tuple[float, ...], int]:
+    return tuple(resolve_mode(mode)), resolve_scoring(scoring)
 
 
 def _infeasible(
