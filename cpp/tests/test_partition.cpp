@@ -39,11 +39,12 @@ struct Problem
     }
 };
 
-Problem random_problem(std::mt19937 &random)
+Problem
+random_problem(std::mt19937 &random, std::size_t num_operators, std::size_t num_nodes)
 {
     Problem p;
-    p.L = 1 + random() % 5;
-    p.N = 1 + random() % 4;
+    p.L = num_operators;
+    p.N = num_nodes;
     auto const fill = [&](std::size_t count, unsigned most)
     {
         std::vector<double> values;
@@ -68,6 +69,12 @@ Problem random_problem(std::mt19937 &random)
     p.overhead_ms = fill(p.N, 2);
     p.overhead_j = fill(p.N, 2);
     return p;
+}
+
+Problem random_problem(std::mt19937 &random)
+{
+    auto const num_operators = 1 + random() % 5;
+    return random_problem(random, num_operators, 1 + random() % 4);
 }
 
 struct Totals
@@ -134,6 +141,21 @@ void each_plan(Problem const &p,
         }
     }
 }
+
+// The least of an objective within a latency; infinite when no plan meets it.
+double
+brute_force(Problem const &problem, Objective objective, double slo_ms = kInfinity)
+{
+    auto best = kInfinity;
+    auto const visit = [&](Totals const &totals)
+    {
+        if (totals.latency <= slo_ms)
+            best = std::min(best, totals.of(objective));
+    };
+    for (std::size_t node = 0; node < problem.N; ++node)
+        each_plan(problem, 0, node, 1u << node, {}, visit);
+    return best;
+}
 } // namespace
 
 TEST_CASE("no plan is better, for any objective, with and without a latency target")
@@ -147,19 +169,7 @@ TEST_CASE("no plan is better, for any objective, with and without a latency targ
         if (random() % 2)
             limits.slo_ms = static_cast<double>(random() % 40);
 
-        auto best = kInfinity;
-        for (std::size_t node = 0; node < problem.N; ++node)
-            each_plan(problem,
-                      0,
-                      node,
-                      1u << node,
-                      {},
-                      [&](Totals const &totals)
-                      {
-                          if (totals.latency <= limits.slo_ms)
-                              best = std::min(best, totals.of(objective));
-                      });
-
+        auto const best = brute_force(problem, objective, limits.slo_ms);
         auto exhausted = false;
         auto const plan = best_partition(problem.chain(), objective, limits, exhausted);
         CHECK_FALSE(exhausted);
@@ -170,6 +180,31 @@ TEST_CASE("no plan is better, for any objective, with and without a latency targ
         CHECK(plan->value == doctest::Approx(best));
         CHECK(plan->latency_ms <= limits.slo_ms);
         CHECK(plan->stops.back() == static_cast<std::int64_t>(problem.L));
+    }
+}
+
+// What is cheap and slow must not hide what is dear and fast, which only shows when
+// many stages are forced and few nodes are left.
+TEST_CASE("no plan is better where memory and time are short")
+{
+    std::mt19937 random(9);
+    for (auto round = 0; round < 800; ++round)
+    {
+        auto problem = random_problem(random, 6, 5);
+        problem.memory.assign(problem.L, 1.0);
+        for (auto &capacity : problem.capacity)
+            capacity = static_cast<double>(1 + random() % 2);
+        auto const objective = static_cast<Objective>(random() % 4);
+        auto const fastest = brute_force(problem, Objective::latency);
+        Limits limits;
+        limits.slo_ms = fastest * (1.0 + 0.1 * static_cast<double>(random() % 8));
+
+        auto exhausted = false;
+        auto const plan = best_partition(problem.chain(), objective, limits, exhausted);
+        REQUIRE(plan.has_value() == std::isfinite(fastest));
+        if (plan)
+            CHECK(plan->value
+                  == doctest::Approx(brute_force(problem, objective, limits.slo_ms)));
     }
 }
 
