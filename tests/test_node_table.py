@@ -194,7 +194,12 @@ def test_the_smallest_and_largest_nodes_leave_a_choice(any_backend: Backend, siz
 def test_a_table_with_a_past_answers_as_a_fresh_one(any_backend: Backend, scoring: int) -> None:
     shuffle = random.Random(scoring)
     nodes = [
-        node(f"n{i}", cpu_cores=shuffle.choice([0.5, 1.0, 4.0]), avg_time_ms=shuffle.uniform(1, 9))
+        node(
+            f"n{i}",
+            cpu_cores=shuffle.choice([0.5, 1.0, 4.0]),
+            memory_mb=shuffle.choice([50.0, 100.0, 500.0]),
+            avg_time_ms=shuffle.uniform(1, 9),
+        )
         for i in range(40)
     ]
     lived = table(any_backend, nodes, scoring=scoring)
@@ -209,8 +214,19 @@ def test_a_table_with_a_past_answers_as_a_fresh_one(any_backend: Backend, scorin
             lived.set(index, field, value)
         nodes[index] = replace(nodes[index], **changes)
         fresh = table(any_backend, nodes, scoring=scoring)
-        for needed in ((0.1, 1.0, None), (0.6, 40.0, 8.0), (3.9, 99.0, None)):
+        for needed in ((0.1, 1.0, None), (0.1, 45.0, 8.0), (3.9, 45.0, None)):
             assert lived.select(*needed) == fresh.select(*needed)
+
+
+def test_a_tie_goes_to_the_first_though_a_later_block_promised_more(
+    any_backend: Backend,
+) -> None:
+    """The later block holds a fastest and a cleanest node, neither the best at both."""
+    both = node("both", network_latency_ms=10.0, intensity_g_per_kwh=10.0)
+    fastest = node("fastest", network_latency_ms=0.0, intensity_g_per_kwh=40.0)
+    cleanest = node("cleanest", network_latency_ms=40.0, intensity_g_per_kwh=0.0)
+    nodes = [*[both] * 16, both, fastest, cleanest]
+    assert table(any_backend, nodes, Weights(0, 0, 1, 0, 1)).select(0.1, 1.0, None)[1] == 0
 
 
 def test_filled_to_the_last_tenth_of_a_core(any_backend: Backend) -> None:

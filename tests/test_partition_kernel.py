@@ -139,6 +139,26 @@ def test_backends_find_the_same_plan(objective: str, slo_share: float | None) ->
     assert len(native.nodes) > 1
 
 
+def test_backends_agree_where_memory_and_time_are_short() -> None:
+    """Many stages are forced and few nodes are left, so what is cheap and slow must not
+    hide what is dear and fast.
+    """
+    stages = []
+    for seed in range(40):
+        problem = large(seed, 12, 6, 8.0)
+        fastest = solve("native", problem, "latency")
+        if fastest is None:
+            continue
+        limits = {"slo_ms": fastest.latency_ms * 1.1}
+        native, numba = (
+            solve(name, problem, "emissions", **limits) for name in ("native", "numba")
+        )
+        assert native is not None
+        assert native == numba
+        stages.append(len(native.nodes))
+    assert max(stages) > 4
+
+
 def test_plain_python_finds_it_too() -> None:
     problem = large(2, 12, 4, 25.0)
     plans = [solve(name, problem, "emissions", slo_ms=30.0) for name in NAMES]

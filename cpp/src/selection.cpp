@@ -347,9 +347,10 @@ std::optional<Choice> best_scaled(Columns const &columns,
         if (score < highest || (score == highest && nodes.start > index))
             return;
         highest = score;
-        index = nodes.start
-                + static_cast<std::size_t>(std::find(scores, scores + (nodes.stop - nodes.start), score)
-                                           - scores);
+        index =
+            nodes.start
+            + static_cast<std::size_t>(
+                std::find(scores, scores + (nodes.stop - nodes.start), score) - scores);
     };
     // The most promising block first, so that most others need no look.
     auto const first = std::find(bounds.begin(), bounds.end(), highest_bound);
