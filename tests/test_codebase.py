@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / "carbonedge"
 LEVELS = {
     "_core": 0,
     "_kernels": 0,
+    "_partition_kernels": 0,
     "_validation": 0,
     "exceptions": 0,
     "units": 0,

@@ -100,11 +100,11 @@ def _load_numba() -> Backend:
         raise BackendUnavailableError(
             'numba is not installed: pip install "carbonedge[numba]"'
         ) from error
-    from carbonedge import _kernels
+    from carbonedge import _kernels, _partition_kernels
     from carbonedge._node_table import NodeTable
 
     # The kernels stay plain Python; this lets compiled ones call them as they are.
-    for helper in _kernels.HELPERS:
+    for helper in (*_kernels.HELPERS, *_partition_kernels.HELPERS):
         register_jitable(helper)
 
     def compiled(kernel: Callable[..., Any]) -> Any:
@@ -118,12 +118,12 @@ def _load_numba() -> Backend:
         "numba",
         f"numba {numba.__version__}",
         table,
-        compiled(_kernels.solve_partition),
+        compiled(_partition_kernels.solve_partition),
     )
 
 
 def _load_python() -> Backend:
-    from carbonedge import _kernels
+    from carbonedge import _partition_kernels
     from carbonedge._node_table import NodeTable
 
-    return Backend("python", "plain Python", NodeTable, _kernels.solve_partition)
+    return Backend("python", "plain Python", NodeTable, _partition_kernels.solve_partition)

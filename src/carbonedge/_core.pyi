@@ -1,4 +1,4 @@
-"""What a backend provides; `_node_table` and `_kernels` have the same signatures."""
+"""What a backend provides; the fallback's modules have the same signatures."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
