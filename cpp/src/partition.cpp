@@ -363,7 +363,6 @@ private:
         {
             auto const &other = labels_[i];
             if ((other.used & ~label.used) == 0 && other.cost <= label.cost
-                && other.stages <= label.stages
                 && (!bound_latency_ || other.latency <= label.latency))
                 return true;
         }

@@ -244,16 +244,15 @@ def dominated(
     newest: Integers,
     bound_latency: bool,
 ) -> bool:
-    """Whether a kept label is as good in every way."""
-    cut, used, node, stages, _ = label
+    """Whether a kept label is as good in every way: of no more nodes, so of no more stages."""
+    cut, used, node, _, _ = label
     i = newest[cut, node]
     while i != NO_LABEL:
-        _, other_used, _, other_stages, _ = labels[i]
+        _, other_used, _, _, _ = labels[i]
         other_cost, other_latency = spent[i]
         if (
             (other_used & ~used) == 0
             and other_cost <= cost
-            and other_stages <= stages
             and (not bound_latency or other_latency <= latency)
         ):
             return True
