@@ -26,7 +26,8 @@ LARGEST = 1e15
 
 
 def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
+    # isinstance of an abstract class takes longer than a decision: most are floats.
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, Real)):
         raise TypeError(f"{what} is {value!r}: give a number")
     try:
         number = float(value)
