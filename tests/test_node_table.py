@@ -270,6 +270,15 @@ def test_completing_twice_or_the_unknown_changes_nothing(any_backend: Backend) -
         one.complete(first, 99.0)
 
 
+def test_a_ticket_of_another_table_is_unknown(any_backend: Backend) -> None:
+    ours, theirs = table(any_backend, [node()]), table(any_backend, [node()])
+    ticket = ours.reserve(0.1, 1.0, None)[11]
+    theirs.reserve(0.1, 1.0, None)
+    with pytest.raises(ValueError, match="holds no reservation"):
+        theirs.complete(ticket, 1.0)
+    ours.complete(ticket, 1.0)
+
+
 def test_the_mean_time_follows_what_is_observed(any_backend: Backend) -> None:
     one = table(any_backend, [node(avg_time_ms=0.0)])
     one.complete(one.reserve(0.1, 1.0, None)[11], 100.0)

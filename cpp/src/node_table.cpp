@@ -3,6 +3,7 @@
 #include "carbonedge/units.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cmath>
 #include <stdexcept>
@@ -21,6 +22,14 @@ double cpu_quanta(double cores)
 double memory_quanta(double mb)
 {
     return std::nearbyint(mb * kMemoryQuantaPerMb);
+}
+
+// 0 is left out, so that no ticket is 0.
+std::uint32_t next_stamp()
+{
+    static std::atomic<std::uint32_t> last{0};
+    auto const stamp = last.fetch_add(1, std::memory_order_relaxed) + 1;
+    return stamp != 0 ? stamp : next_stamp();
 }
 } // namespace
 
@@ -193,10 +202,10 @@ Ticket NodeTable::reserve(Task const &task, std::size_t index)
 
     auto const needs = demand(task);
     auto &reservation = reservations_[slot];
-    reservation = {reservation.uses + 1, true, index, needs.cpu, needs.memory};
+    reservation = {next_stamp(), true, index, needs.cpu, needs.memory};
 
     hold(index, needs);
-    return Ticket{reservation.uses} << kSlotBits | slot;
+    return Ticket{reservation.stamp} << kSlotBits | slot;
 }
 
 void NodeTable::reserve_many(std::span<double const> cpu_cores,
@@ -217,7 +226,7 @@ void NodeTable::complete(Ticket ticket, double elapsed_ms)
 {
     auto const slot = ticket & kSlotMask;
     if (slot >= reservations_.size() || !reservations_[slot].open
-        || reservations_[slot].uses != ticket >> kSlotBits)
+        || reservations_[slot].stamp != ticket >> kSlotBits)
         throw std::invalid_argument(
             "this decision holds no reservation here: complete each decision "
             "once, on the scheduler that made it");

@@ -70,6 +70,17 @@ TEST_CASE("a ticket is good for one completion")
     CHECK_THROWS_AS(table.complete(ticket, 5.0), std::invalid_argument);
 }
 
+TEST_CASE("a ticket is good for its own table")
+{
+    std::vector<Node> const nodes{{{1, 100, 1, 1, 1, 0, 0, 1, 0, 1, 0}}};
+    NodeTable ours(nodes, kGreen);
+    NodeTable theirs(nodes, kGreen);
+    auto const ticket = ours.reserve(kTask, 0);
+    theirs.reserve(kTask, 0);
+    CHECK_THROWS_AS(theirs.complete(ticket, 5.0), std::invalid_argument);
+    ours.complete(ticket, 5.0);
+}
+
 TEST_CASE("many at once are as many one by one")
 {
     std::mt19937 random(2);

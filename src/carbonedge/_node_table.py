@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,6 +17,9 @@ __all__ = ["NodeTable"]
 CONSTRAINED = 2
 OPEN, REFUSED_LOAD, REFUSED_NETWORK, REFUSED_CPU, REFUSED_MEMORY, REFUSED_SLO = range(6)
 
+# Of all tables, so that none takes another's for its own.
+_tickets = itertools.count(1)
+
 
 class NodeTable:
     """State of all nodes, one a column; see ``_core.pyi`` for what each method does."""
@@ -26,7 +30,6 @@ class NodeTable:
         "_limits",
         "_lows",
         "_names",
-        "_next_ticket",
         "_reservations",
         "_scoring",
         "_smoothing",
@@ -49,8 +52,8 @@ class NodeTable:
     ) -> None:
         blocks = -(-len(nodes) // k.BLOCK_SIZE)
         self._columns = np.zeros((k.NUM_ROWS, len(nodes)))
-        self._lows = np.empty((k.NUM_ROWS + 1, blocks))
-        self._highs = np.empty((k.NUM_ROWS + 1, blocks))
+        self._lows = np.empty((k.NUM_ROWS + 2, blocks))
+        self._highs = np.empty((k.NUM_ROWS + 2, blocks))
         for row, field in enumerate(k.FIELDS):
             self._columns[row] = [getattr(node, field) for node in nodes]
         self._names = names
@@ -60,13 +63,12 @@ class NodeTable:
             self._columns,
             self._lows,
             self._highs,
-            np.array([-1.0, -1.0]),
+            np.array([-1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
             np.array(weights, dtype=np.float64),
         )
         self._limits = (float(max_load), float(max_network_latency_ms))
         self._smoothing = smoothing
         self._reservations: dict[int, tuple[int, float, float]] = {}
-        self._next_ticket = 1
         self.refresh_all(*self._state, *self._limits)
 
     def select(
@@ -82,8 +84,7 @@ class NodeTable:
         chosen = self._choose(cpu, memory, slo_ms)
         if chosen is None:
             return None
-        ticket = self._next_ticket
-        self._next_ticket += 1
+        ticket = next(_tickets)
         self._reservations[ticket] = (chosen[0], cpu, memory)
         self._hold(chosen[0], cpu, memory)
         return (self._names[chosen[0]], *chosen, ticket)

@@ -24,8 +24,9 @@ struct Placement
     double emissions_g;
 };
 
-/// Names a reservation until it is completed: its slot in the low half, in the
-/// high half how often that slot was used, this time in. Never 0.
+/// Names a reservation until it is completed: its slot in the low half, in the high
+/// half a stamp that no other reservation of this process has, of whatever table,
+/// until 2^32 more were made. Never 0.
 using Ticket = std::uint64_t;
 
 /// Why a node cannot take a task.
@@ -85,7 +86,7 @@ public:
 private:
     struct Reservation
     {
-        std::uint32_t uses;
+        std::uint32_t stamp;
         bool open;
         std::size_t index;
         double cpu;
