@@ -11,38 +11,51 @@ namespace
 {
 constexpr auto kInfinity = std::numeric_limits<double>::infinity();
 
-struct Range
+struct Shares
 {
     double low;
     double high;
+    double peak;
 };
 
 CARBONEDGE_MULTIVERSION
-Range share_range(Columns const &columns,
-                  double cpu,
-                  double memory,
-                  std::size_t start,
-                  std::size_t stop)
+Shares shares_of(Columns const &columns,
+                 double cpu,
+                 double memory,
+                 Weights const &leaning,
+                 std::size_t start,
+                 std::size_t stop)
 {
     auto const *open_cpu = columns.open_cpu.data();
     auto const *free_memory = columns.free_memory.data();
     auto const *per_cpu = columns.per_cpu.data();
     auto const *per_memory = columns.per_memory.data();
+    auto const *headroom = columns.headroom.data();
+    auto const *latency = columns.latency_ms.data();
+    auto const *balance = columns.balance.data();
+    auto const *emissions = columns.emissions_g.data();
+    auto const gain = leaning;
 
     auto low = kInfinity;
     auto high = -kInfinity;
-#pragma omp simd reduction(min : low) reduction(max : high)
+    auto peak = -kInfinity;
+#pragma omp simd reduction(min : low) reduction(max : high, peak)
     for (std::size_t i = start; i < stop; ++i)
     {
         bool const counts = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
         double const share = (open_cpu[i] - cpu) * per_cpu[i]
                              + (free_memory[i] - memory) * per_memory[i];
+        double const sum = share * gain.resource + headroom[i] * gain.load
+                           - latency[i] * gain.performance + balance[i] * gain.balance
+                           - emissions[i] * gain.carbon;
         double const from = counts ? share : kInfinity;
         double const to = counts ? share : -kInfinity;
+        double const top = counts ? sum : -kInfinity;
         low = from < low ? from : low;
         high = to > high ? to : high;
+        peak = top > peak ? top : peak;
     }
-    return {low, high};
+    return {low, high, peak};
 }
 } // namespace
 
@@ -61,6 +74,7 @@ Blocks::Blocks(Columns const &columns)
         extremes->low.resize(size);
         extremes->high.resize(size);
     }
+    peaks.resize(size);
     for (std::size_t block = 0; block < size; ++block)
         summarise(columns, block);
 }
@@ -68,7 +82,7 @@ Blocks::Blocks(Columns const &columns)
 void Blocks::refresh(Columns const &columns, std::size_t index)
 {
     summarise(columns, index / kBlockSize);
-    summarise_shares(columns, index / kBlockSize);
+    summarise_task(columns, index / kBlockSize);
 }
 
 void Blocks::summarise(Columns const &columns, std::size_t block)
@@ -104,15 +118,24 @@ void Blocks::prepare(Columns const &columns, double cpu, double memory)
     cpu_ = cpu;
     memory_ = memory;
     for (std::size_t block = 0; block < size(); ++block)
-        summarise_shares(columns, block);
+        summarise_task(columns, block);
 }
 
-void Blocks::summarise_shares(Columns const &columns, std::size_t block)
+void Blocks::summarise_task(Columns const &columns, std::size_t block)
 {
     auto const start = block * kBlockSize;
     auto const stop = std::min(columns.size(), start + kBlockSize);
-    auto const [low, high] = share_range(columns, cpu_, memory_, start, stop);
+    auto const [low, high, peak] =
+        shares_of(columns, cpu_, memory_, leaning, start, stop);
     share_left.low[block] = low;
     share_left.high[block] = high;
+    peaks[block] = peak;
+}
+
+void Blocks::lean(Columns const &columns, Weights const &gains)
+{
+    leaning = gains;
+    for (std::size_t block = 0; block < size(); ++block)
+        summarise_task(columns, block);
 }
 } // namespace carbonedge

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <limits>
 
 namespace carbonedge
@@ -197,37 +198,77 @@ Range range_of_all(Extremes const &extremes)
     return {low, high};
 }
 
-// The highest score a node of each block could have, were it the block's best in
-// every component: -infinity where none passes. Returns the highest.
+// The largest magnitude of a component over the nodes that pass, times its gain.
+double size_of(Range const &range, double gain, double leaning)
+{
+    return std::max(std::abs(range.low), std::abs(range.high))
+           * std::max(gain, leaning);
+}
+
+// What rounding may take from the sums below, generously. Beyond kUnsure they may
+// overflow.
+double slack_of(Spread const &spread, Weights const &gains, Weights const &leaning)
+{
+    constexpr auto kRounding = 1e-13;
+    constexpr auto kUnsure = 1e100;
+    auto const slack =
+        kRounding
+        * (size_of(spread.share, gains.resource, leaning.resource)
+           + size_of(spread.headroom, gains.load, leaning.load)
+           + size_of(spread.latency_ms, gains.performance, leaning.performance)
+           + size_of(spread.balance, gains.balance, leaning.balance)
+           + size_of(spread.emissions_g, gains.carbon, leaning.carbon));
+    return slack < kUnsure ? slack : kInfinity;
+}
+
+// What no score in a block is above, -infinity where no node passes: the block's peak,
+// and by how much these gains differ from the peak's at the block's extremes. Returns
+// the highest.
 CARBONEDGE_MULTIVERSION
 double bound_scores(Blocks const &blocks,
-                    Demand const &demand,
                     Spread const &spread,
                     Weights const &gains,
                     double *bounds)
 {
-    auto const *open_cpu = blocks.open_cpu.high.data();
-    auto const *free_memory = blocks.free_memory.high.data();
-    auto const *share = blocks.share_left.high.data();
-    auto const *headroom = blocks.headroom.high.data();
-    auto const *balance = blocks.balance.high.data();
-    auto const *latency = blocks.latency_ms.low.data();
-    auto const *emissions = blocks.emissions_g.low.data();
-    auto const cpu = demand.cpu;
-    auto const memory = demand.memory;
-    auto const worst = spread;
-    auto const gain = gains;
+    auto const &lean = blocks.leaning;
+    Weights const more{gains.resource - lean.resource,
+                       gains.load - lean.load,
+                       gains.performance - lean.performance,
+                       gains.balance - lean.balance,
+                       gains.carbon - lean.carbon};
+    auto const merit = [](Extremes const &extremes, double factor)
+    { return (factor >= 0.0 ? extremes.high : extremes.low).data(); };
+    auto const cost = [](Extremes const &extremes, double factor)
+    { return (factor >= 0.0 ? extremes.low : extremes.high).data(); };
+
+    auto const *peaks = blocks.peaks.data();
+    auto const *share = merit(blocks.share_left, more.resource);
+    auto const *headroom = merit(blocks.headroom, more.load);
+    auto const *latency = cost(blocks.latency_ms, more.performance);
+    auto const *balance = merit(blocks.balance, more.balance);
+    auto const *emissions = cost(blocks.emissions_g, more.carbon);
+    auto const worst =
+        spread.share.low * gains.resource + spread.headroom.low * gains.load
+        - spread.latency_ms.high * gains.performance
+        + spread.balance.low * gains.balance - spread.emissions_g.high * gains.carbon;
+    auto const slack = slack_of(spread, gains, lean);
+    auto const *best_share = blocks.share_left.high.data();
     auto const size = blocks.size();
+    if (slack == kInfinity)
+    {
+        for (std::size_t b = 0; b < size; ++b)
+            bounds[b] = best_share[b] > -kInfinity ? kInfinity : -kInfinity;
+        return kInfinity;
+    }
     auto best = -kInfinity;
 #pragma omp simd reduction(max : best)
     for (std::size_t b = 0; b < size; ++b)
     {
-        bool const some = (open_cpu[b] >= cpu) & (free_memory[b] >= memory);
-        double const score = (share[b] - worst.share.low) * gain.resource
-                             + (headroom[b] - worst.headroom.low) * gain.load
-                             + (worst.latency_ms.high - latency[b]) * gain.performance
-                             + (balance[b] - worst.balance.low) * gain.balance
-                             + (worst.emissions_g.high - emissions[b]) * gain.carbon;
+        bool const some = best_share[b] > -kInfinity;
+        double const score = peaks[b] + share[b] * more.resource
+                             + headroom[b] * more.load - latency[b] * more.performance
+                             + balance[b] * more.balance - emissions[b] * more.carbon
+                             - worst + slack;
         double const bound = some ? score : -kInfinity;
         bounds[b] = bound;
         best = bound > best ? bound : best;
@@ -320,7 +361,7 @@ std::optional<Choice> best_scaled(Columns const &columns,
     if (blocks.size() == 0)
         return std::nullopt;
     blocks.prepare(columns, demand.cpu, demand.memory);
-    auto &[bounds, divided] = workspace;
+    auto &[bounds, divided, looks] = workspace;
     bounds.resize(blocks.size());
     find_divided(blocks, demand, divided);
     auto const range = [&](std::span<double const> values, Extremes const &extremes)
@@ -334,14 +375,14 @@ std::optional<Choice> best_scaled(Columns const &columns,
         return std::nullopt;
 
     auto const gains = spread.gains(weights);
-    auto const highest_bound =
-        bound_scores(blocks, demand, spread, gains, bounds.data());
+    auto const highest_bound = bound_scores(blocks, spread, gains, bounds.data());
 
     auto index = columns.size();
     auto highest = -kInfinity;
     double scores[kBlockSize];
     auto const look_into = [&](std::size_t b)
     {
+        ++looks;
         auto const nodes = nodes_of(columns, b);
         auto const score = score_nodes(columns, demand, spread, gains, nodes, scores);
         if (score < highest || (score == highest && nodes.start > index))
@@ -358,6 +399,13 @@ std::optional<Choice> best_scaled(Columns const &columns,
     for (std::size_t b = 0; b < blocks.size(); ++b)
         if (bounds[b] >= highest)
             look_into(b);
+
+    // Looks enough to pay for closer bounds.
+    if (looks > blocks.size())
+    {
+        looks = 0;
+        blocks.lean(columns, gains);
+    }
 
     assert(index < columns.size());
     auto const unit = spread.gains({1.0, 1.0, 1.0, 1.0, 1.0});

@@ -35,13 +35,18 @@ OPEN_CPU, FREE_MEMORY, PER_CPU, PER_MEMORY = range(13, 17)
 MERIT, HEADROOM, BALANCE, LATENCY_MS, EMISSIONS_G = range(17, 22)
 NUM_ROWS = 22
 
-SHARE_LEFT = NUM_ROWS
-"""A row of extremes only: of what the last task would leave free."""
+SHARE_LEFT, PEAK = NUM_ROWS, NUM_ROWS + 1
+"""Rows of extremes only: of what the last task would leave free, and the peaks."""
+
+PREPARED_CPU, PREPARED_MEMORY, LEANING, LOOKS = 0, 1, 2, 7
+"""What those two are for: a task's needs and five gains; and looks into blocks since."""
 
 CPU_QUANTA_PER_CORE = 1e9
 MEMORY_QUANTA_PER_MB = 1e6
 BLOCK_SIZE = 16
 SMALLEST_SPREAD = 1e-280
+ROUNDING = 1e-13
+UNSURE = 1e100
 
 
 def free_cpu(table: Floats, i: int) -> float:
@@ -95,8 +100,8 @@ def derive(
 
 
 def summarise(table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int) -> None:
-    """Extremes of the derived rows over the open nodes of a block, and of the shares
-    that the task whose needs are `prepared` would leave free.
+    """Extremes of the derived rows over the open nodes of a block, and what depends on
+    the task and gains that are `prepared`.
     """
     start = block * BLOCK_SIZE
     stop = min(table.shape[1], start + BLOCK_SIZE)
@@ -109,24 +114,36 @@ def summarise(table: Floats, lows: Floats, highs: Floats, prepared: Floats, bloc
                 high = max(high, table[row, i])
         lows[row, block] = low
         highs[row, block] = high
-    summarise_shares(table, lows, highs, prepared, block)
+    summarise_task(table, lows, highs, prepared, block)
 
 
-def summarise_shares(
+def summarise_task(
     table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int
 ) -> None:
-    """Extremes of the shares left free over the nodes of a block that pass."""
-    cpu, memory = prepared[0], prepared[1]
+    """Extremes of the shares left free over the nodes of a block that pass, and the
+    highest sum of their components times the gains.
+    """
+    cpu, memory = prepared[PREPARED_CPU], prepared[PREPARED_MEMORY]
     low = np.inf
     high = -np.inf
+    peak = -np.inf
     start = block * BLOCK_SIZE
     for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
         if passes(table, cpu, memory, i):
             share = share_left(table, cpu, memory, i)
             low = min(low, share)
             high = max(high, share)
+            peak = max(
+                peak,
+                share * prepared[LEANING]
+                + table[HEADROOM, i] * prepared[LEANING + 1]
+                - table[LATENCY_MS, i] * prepared[LEANING + 2]
+                + table[BALANCE, i] * prepared[LEANING + 3]
+                - table[EMISSIONS_G, i] * prepared[LEANING + 4],
+            )
     lows[SHARE_LEFT, block] = low
     highs[SHARE_LEFT, block] = high
+    highs[PEAK, block] = peak
 
 
 def refresh(
@@ -220,8 +237,25 @@ def least_emissions(
     return index, -least
 
 
+def any_divided(lows: Floats, highs: Floats, cpu: float, memory: float) -> bool:
+    """Whether some nodes of any block pass and others do not."""
+    least_cpu, least_memory = lows[OPEN_CPU], lows[FREE_MEMORY]
+    best_shares = highs[SHARE_LEFT]
+    count = 0
+    for block in range(len(least_cpu)):
+        part = least_cpu[block] < cpu or least_memory[block] < memory
+        count += 1 if part and best_shares[block] > -np.inf else 0
+    return count > 0
+
+
 def column_range(
-    table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float, row: int
+    table: Floats,
+    lows: Floats,
+    highs: Floats,
+    cpu: float,
+    memory: float,
+    divided: bool,
+    row: int,
 ) -> tuple[float, float]:
     """Lowest and highest value of a row over the nodes that pass."""
     least_cpu, least_memory = lows[OPEN_CPU], lows[FREE_MEMORY]
@@ -232,6 +266,8 @@ def column_range(
         whole = least_cpu[block] >= cpu and least_memory[block] >= memory
         low = row_lows[block] if whole and row_lows[block] < low else low
         high = row_highs[block] if whole and row_highs[block] > high else high
+    if not divided:
+        return low, high
     for block in range(len(row_lows)):
         if row_lows[block] >= low and row_highs[block] <= high:
             continue
@@ -260,6 +296,16 @@ def scale_of(low: float, high: float) -> float:
     return 1.0 / spread if spread >= SMALLEST_SPREAD else 0.0
 
 
+def size_of(low: float, high: float, gain: float, leaning: float) -> float:
+    """The largest magnitude in a range times its gain."""
+    return max(abs(low), abs(high)) * max(gain, leaning)
+
+
+def extreme_of(lows: Floats, highs: Floats, row: int, factor: float) -> Floats:
+    """Per block, what of a row makes most of a factor."""
+    return highs[row] if factor >= 0.0 else lows[row]
+
+
 def best_scaled(
     table: Floats,
     lows: Floats,
@@ -271,19 +317,20 @@ def best_scaled(
 ) -> tuple[int, float, float, float, float, float, float]:
     """Index, score and scaled components of the best node under `normalized`."""
     num_blocks = highs.shape[1]
-    if prepared[0] != cpu or prepared[1] != memory:
-        prepared[0] = cpu
-        prepared[1] = memory
+    if prepared[PREPARED_CPU] != cpu or prepared[PREPARED_MEMORY] != memory:
+        prepared[PREPARED_CPU] = cpu
+        prepared[PREPARED_MEMORY] = memory
         for block in range(num_blocks):
-            summarise_shares(table, lows, highs, prepared, block)
+            summarise_task(table, lows, highs, prepared, block)
 
     share_low, share_high = share_range(lows, highs)
     if share_high == -np.inf:
         return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    headroom_low, headroom_high = column_range(table, lows, highs, cpu, memory, HEADROOM)
-    latency_low, latency_high = column_range(table, lows, highs, cpu, memory, LATENCY_MS)
-    balance_low, balance_high = column_range(table, lows, highs, cpu, memory, BALANCE)
-    emissions_low, emissions_high = column_range(table, lows, highs, cpu, memory, EMISSIONS_G)
+    scan = (table, lows, highs, cpu, memory, any_divided(lows, highs, cpu, memory))
+    headroom_low, headroom_high = column_range(*scan, HEADROOM)
+    latency_low, latency_high = column_range(*scan, LATENCY_MS)
+    balance_low, balance_high = column_range(*scan, BALANCE)
+    emissions_low, emissions_high = column_range(*scan, EMISSIONS_G)
     resource_scale = scale_of(share_low, share_high)
     load_scale = scale_of(headroom_low, headroom_high)
     performance_scale = scale_of(latency_low, latency_high)
@@ -295,21 +342,50 @@ def best_scaled(
     balance_gain = weights[3] * balance_scale
     carbon_gain = weights[4] * carbon_scale
 
-    bounds = np.full(num_blocks, -np.inf)
-    promising = -1
-    highest = -np.inf
+    more_resource = resource_gain - prepared[LEANING]
+    more_load = load_gain - prepared[LEANING + 1]
+    more_performance = performance_gain - prepared[LEANING + 2]
+    more_balance = balance_gain - prepared[LEANING + 3]
+    more_carbon = carbon_gain - prepared[LEANING + 4]
+    worst = (
+        share_low * resource_gain
+        + headroom_low * load_gain
+        - latency_high * performance_gain
+        + balance_low * balance_gain
+        - emissions_high * carbon_gain
+    )
+    slack = ROUNDING * (
+        size_of(share_low, share_high, resource_gain, prepared[LEANING])
+        + size_of(headroom_low, headroom_high, load_gain, prepared[LEANING + 1])
+        + size_of(latency_low, latency_high, performance_gain, prepared[LEANING + 2])
+        + size_of(balance_low, balance_high, balance_gain, prepared[LEANING + 3])
+        + size_of(emissions_low, emissions_high, carbon_gain, prepared[LEANING + 4])
+    )
+    unsure = not slack < UNSURE
+    best_shares, peaks = highs[SHARE_LEFT], highs[PEAK]
+    shares = extreme_of(lows, highs, SHARE_LEFT, more_resource)
+    headrooms = extreme_of(lows, highs, HEADROOM, more_load)
+    latencies = extreme_of(lows, highs, LATENCY_MS, -more_performance)
+    balances = extreme_of(lows, highs, BALANCE, more_balance)
+    emissions = extreme_of(lows, highs, EMISSIONS_G, -more_carbon)
+    bounds = np.empty(num_blocks)
     for block in range(num_blocks):
-        if highs[SHARE_LEFT, block] > -np.inf:
+        if best_shares[block] == -np.inf:
+            bounds[block] = -np.inf
+        elif unsure:
+            bounds[block] = np.inf
+        else:
             bounds[block] = (
-                (highs[SHARE_LEFT, block] - share_low) * resource_gain
-                + (highs[HEADROOM, block] - headroom_low) * load_gain
-                + (latency_high - lows[LATENCY_MS, block]) * performance_gain
-                + (highs[BALANCE, block] - balance_low) * balance_gain
-                + (emissions_high - lows[EMISSIONS_G, block]) * carbon_gain
+                peaks[block]
+                + shares[block] * more_resource
+                + headrooms[block] * more_load
+                - latencies[block] * more_performance
+                + balances[block] * more_balance
+                - emissions[block] * more_carbon
+                - worst
+                + slack
             )
-            if bounds[block] > highest:
-                highest = bounds[block]
-                promising = block
+    promising = int(np.argmax(bounds))
 
     # The most promising block first, so that most others need no look.
     index = -1
@@ -318,6 +394,7 @@ def best_scaled(
         block = promising if turn < 0 else turn
         if bounds[block] < highest or bounds[block] == -np.inf:
             continue
+        prepared[LOOKS] += 1.0
         start = block * BLOCK_SIZE
         for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
             score = (
@@ -331,6 +408,15 @@ def best_scaled(
             if better and passes(table, cpu, memory, i):
                 highest = score
                 index = i
+    if prepared[LOOKS] > num_blocks:
+        prepared[LOOKS] = 0.0
+        prepared[LEANING] = resource_gain
+        prepared[LEANING + 1] = load_gain
+        prepared[LEANING + 2] = performance_gain
+        prepared[LEANING + 3] = balance_gain
+        prepared[LEANING + 4] = carbon_gain
+        for block in range(num_blocks):
+            summarise_task(table, lows, highs, prepared, block)
     return (
         index,
         highest,
@@ -394,14 +480,17 @@ HELPERS: tuple[Any, ...] = (
     paper_components,
     derive,
     summarise,
-    summarise_shares,
+    summarise_task,
     best_merit,
     best_scaled,
     least_emissions,
     passes,
     share_left,
+    any_divided,
     column_range,
     share_range,
     scale_of,
+    size_of,
+    extreme_of,
 )
 """What those call in turn."""

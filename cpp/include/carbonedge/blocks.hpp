@@ -1,5 +1,7 @@
 #pragma once
 
+#include "carbonedge/scoring.hpp"
+
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -47,9 +49,12 @@ public:
     /// Brings the block that holds a node up to date. O(kBlockSize).
     void refresh(Columns const &columns, std::size_t index);
 
-    /// Brings share_left to a task's needs, in quanta. O(nodes) when they differ
-    /// from the last task's, else O(1).
+    /// Brings share_left and peaks to a task's needs, in quanta. O(nodes) when they
+    /// differ from the last task's, else O(1).
     void prepare(Columns const &columns, double cpu, double memory);
+
+    /// Takes the peaks with other gains. O(nodes).
+    void lean(Columns const &columns, Weights const &gains);
 
     Extremes open_cpu;
     Extremes free_memory;
@@ -62,11 +67,19 @@ public:
     /// nodes that it passes.
     Extremes share_left;
 
+    /// By how much each component, unscaled, counts in the peaks, and the highest such
+    /// sum of a node of each block that the last task passes. Under gains like these
+    /// a peak bounds the scores of its block far closer than its extremes do, which
+    /// hardly ever meet in one node.
+    Weights leaning{};
+    std::vector<double> peaks;
+
 private:
     void summarise(Columns const &columns, std::size_t block);
-    void summarise_shares(Columns const &columns, std::size_t block);
+    void summarise_task(Columns const &columns, std::size_t block);
 
-    // What share_left is for. No task needs this little, so the first is prepared.
+    // What share_left and peaks are for. No task needs this little, so the first is
+    // prepared.
     double cpu_ = -1.0;
     double memory_ = -1.0;
 };

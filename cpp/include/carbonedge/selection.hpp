@@ -30,6 +30,7 @@ struct Workspace
 {
     std::vector<double> bounds;
     std::vector<std::size_t> divided;
+    std::size_t looks = 0; ///< into blocks, since their peaks were last taken
 };
 
 // Each scan gives exactly what a look at every node would. It passes over a block
