@@ -152,6 +152,7 @@ def scaled_numpy(n: dict[str, np.ndarray], task: Task) -> int:
     return int(np.argmax(np.where(passes, score, -np.inf)))
 
 
+LOAD = 5
 FIELDS = (
     "cpu_cores",
     "memory_mb",
@@ -209,7 +210,7 @@ def contenders(
 
             def kernel(table: Any = table, changes: Any = changes) -> int:
                 index, load = next(changes)
-                table.set(index, "load", load)
+                table.set(index, LOAD, load)
                 return int(table.select(TASK.cpu_cores, TASK.memory_mb, None)[1])
 
             kernel()

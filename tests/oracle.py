@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from carbonedge import Node, PartitionProblem, Task, Weights
 
 MAX_LOAD = 0.8
-LEAST_SPREAD = 1e-280
+LEAST_SPREAD = 1e-200
 
 
 def _quanta(value: float, per_unit: float) -> int:

@@ -27,6 +27,7 @@ LEVELS = {
     "_validation": 0,
     "exceptions": 0,
     "units": 0,
+    "_forest": 1,
     "_node_table": 1,
     "_backend": 2,
     "cluster": 3,

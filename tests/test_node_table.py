@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from carbonedge import MODES, Node, Task, Weights
 from carbonedge._backend import NAMES, Backend, load
+from carbonedge._kernels import FIELDS
 
 PAPER, NORMALIZED, CONSTRAINED = range(3)
 BACKENDS = {name: load(name) for name in NAMES}
@@ -28,6 +29,14 @@ def table(
 ) -> Any:
     names = [node.name for node in nodes]
     return backend.NodeTable(nodes, names, tuple(weights), scoring, 0.8, math.inf, 0.2)
+
+
+def refusals(table: Any, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> list[int]:
+    return table.explain(cpu_cores, memory_mb, slo_ms)[0].tolist()
+
+
+def value(table: Any, index: int, field: str) -> float:
+    return table.state(index)[FIELDS.index(field)]
 
 
 def needs(task: Task) -> tuple[float, float, float | None]:
@@ -146,7 +155,7 @@ def test_backends_agree_on_a_thousand_nodes_as_their_state_moves(scoring: int) -
     tickets: list[tuple[int, ...]] = []
     for step in range(400):
         cpu_cores = (0.5, 0.5, 2.0)[step % 3]
-        placed = [t.reserve(cpu_cores, 30.0, 12.0) for t in tables]
+        placed = [t.place(cpu_cores, 30.0, 12.0) for t in tables]
         assert placed[0][:11] == placed[1][:11]
         tickets.append(tuple(p[11] for p in placed))
         if step % 3 == 0:
@@ -156,7 +165,7 @@ def test_backends_agree_on_a_thousand_nodes_as_their_state_moves(scoring: int) -
         if step % 5 == 0:
             index, load = int(generator.integers(1000)), float(generator.integers(0, 10)) / 10
             for t in tables:
-                t.set(index, "load", load)
+                t.set(index, FIELDS.index("load"), load)
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 33])
@@ -178,7 +187,7 @@ def test_the_best_is_found_at_either_side_of_a_block(
 
 @pytest.mark.parametrize("scoring", [PAPER, NORMALIZED, CONSTRAINED])
 def test_a_placement_is_of_plain_python_numbers(any_backend: Backend, scoring: int) -> None:
-    placed = table(any_backend, [node()], scoring=scoring).reserve(0.1, 1.0, None)
+    placed = table(any_backend, [node()], scoring=scoring).place(0.1, 1.0, None)
     assert [type(value) for value in placed] == [str, int, *[float] * 9, int]
 
 
@@ -211,7 +220,7 @@ def test_a_table_with_a_past_answers_as_a_fresh_one(any_backend: Backend, scorin
             "intensity_g_per_kwh": shuffle.uniform(0, 800),
         }
         for field, value in changes.items():
-            lived.set(index, field, value)
+            lived.set(index, FIELDS.index(field), value)
         nodes[index] = replace(nodes[index], **changes)
         for needed in ((0.1, 1.0, None), (0.1, 45.0, 8.0), (3.9, 45.0, None)):
             fresh = table(any_backend, nodes, scoring=scoring)
@@ -232,9 +241,9 @@ def test_a_tie_goes_to_the_first_though_a_later_block_promised_more(
 def test_filled_to_the_last_tenth_of_a_core(any_backend: Backend) -> None:
     full = table(any_backend, [node()])
     for _ in range(10):
-        assert full.reserve(0.1, 10.0, None) is not None
-    assert full.reserve(0.1, 10.0, None) is None
-    assert full.refusals(0.1, 10.0, None) == [3]
+        assert full.place(0.1, 10.0, None) is not None
+    assert full.place(0.1, 10.0, None) is None
+    assert refusals(full, 0.1, 10.0, None) == [3]
     assert full.free(0) == (0.0, 0.0)
 
 
@@ -243,28 +252,28 @@ def test_nothing_drifts(any_backend: Backend) -> None:
     shuffle = random.Random(0)
     tickets: list[int] = []
     for _ in range(2000):
-        if tickets and (shuffle.random() < 0.5 or one.refusals(0.07, 0.3, None) != [0]):
+        if tickets and (shuffle.random() < 0.5 or refusals(one, 0.07, 0.3, None) != [0]):
             one.complete(tickets.pop(shuffle.randrange(len(tickets))), 10.0)
         else:
-            tickets.append(one.reserve(0.07, 0.3, None)[11])
+            tickets.append(one.place(0.07, 0.3, None)[11])
     for ticket in tickets:
         one.complete(ticket, 10.0)
     assert one.free(0) == (1.0, 100.0)
-    assert one.get(0, "running_tasks") == 0
-    assert one.get(0, "avg_time_ms") == 10.0
+    assert value(one, 0, "running_tasks") == 0
+    assert value(one, 0, "avg_time_ms") == 10.0
 
 
 def test_completing_twice_or_the_unknown_changes_nothing(any_backend: Backend) -> None:
     one = table(any_backend, [node()])
-    first, second = one.reserve(0.1, 1.0, None)[11], one.reserve(0.1, 1.0, None)[11]
+    first, second = one.place(0.1, 1.0, None)[11], one.place(0.1, 1.0, None)[11]
     one.complete(first, 20.0)
-    before = (one.free(0), one.get(0, "avg_time_ms"), one.get(0, "running_tasks"))
+    before = (one.free(0), value(one, 0, "avg_time_ms"), value(one, 0, "running_tasks"))
     for ticket in (first, 12345):
         with pytest.raises(ValueError, match="holds no reservation"):
             one.complete(ticket, 99.0)
-    assert before == (one.free(0), one.get(0, "avg_time_ms"), one.get(0, "running_tasks"))
+    assert before == (one.free(0), value(one, 0, "avg_time_ms"), value(one, 0, "running_tasks"))
     # The slot is used again; the old name for it is still not.
-    third = one.reserve(0.1, 1.0, None)[11]
+    third = one.place(0.1, 1.0, None)[11]
     assert third not in (first, second)
     with pytest.raises(ValueError, match="holds no reservation"):
         one.complete(first, 99.0)
@@ -272,8 +281,8 @@ def test_completing_twice_or_the_unknown_changes_nothing(any_backend: Backend) -
 
 def test_a_ticket_of_another_table_is_unknown(any_backend: Backend) -> None:
     ours, theirs = table(any_backend, [node()]), table(any_backend, [node()])
-    ticket = ours.reserve(0.1, 1.0, None)[11]
-    theirs.reserve(0.1, 1.0, None)
+    ticket = ours.place(0.1, 1.0, None)[11]
+    theirs.place(0.1, 1.0, None)
     with pytest.raises(ValueError, match="holds no reservation"):
         theirs.complete(ticket, 1.0)
     ours.complete(ticket, 1.0)
@@ -281,10 +290,10 @@ def test_a_ticket_of_another_table_is_unknown(any_backend: Backend) -> None:
 
 def test_the_mean_time_follows_what_is_observed(any_backend: Backend) -> None:
     one = table(any_backend, [node(avg_time_ms=0.0)])
-    one.complete(one.reserve(0.1, 1.0, None)[11], 100.0)
-    assert one.get(0, "avg_time_ms") == 100.0
-    one.complete(one.reserve(0.1, 1.0, None)[11], 200.0)
-    assert one.get(0, "avg_time_ms") == pytest.approx(120.0)
+    one.complete(one.place(0.1, 1.0, None)[11], 100.0)
+    assert value(one, 0, "avg_time_ms") == 100.0
+    one.complete(one.place(0.1, 1.0, None)[11], 200.0)
+    assert value(one, 0, "avg_time_ms") == pytest.approx(120.0)
 
 
 def test_each_refusal_has_its_reason(any_backend: Backend) -> None:
@@ -300,7 +309,7 @@ def test_each_refusal_has_its_reason(any_backend: Backend) -> None:
     constrained = any_backend.NodeTable(
         nodes, names, tuple(MODES["green"]), CONSTRAINED, 0.8, 20.0, 0.2
     )
-    assert constrained.refusals(0.1, 10.0, 100.0) == [1, 2, 3, 4, 5, 0]
+    assert refusals(constrained, 0.1, 10.0, 100.0) == [1, 2, 3, 4, 5, 0]
     assert constrained.select(0.1, 10.0, 100.0)[0] == "fine"
 
 
@@ -311,6 +320,6 @@ def test_many_at_once_are_as_many_one_by_one(nodes: list[Node], tasks: list[Task
     memory = np.array([task.memory_mb for task in tasks])
     for backend in BACKENDS.values():
         one_by_one = table(backend, nodes)
-        placed = [one_by_one.reserve(c, m, None) for c, m in zip(cpu, memory, strict=True)]
+        placed = [one_by_one.place(c, m, None) for c, m in zip(cpu, memory, strict=True)]
         expected = [-1 if p is None else p[1] for p in placed]
-        assert table(backend, nodes).reserve_many(cpu, memory).tolist() == expected
+        assert table(backend, nodes).place_many(cpu, memory, False)[0].tolist() == expected

@@ -4,9 +4,12 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
-#include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace carbonedge::bindings
@@ -64,35 +67,10 @@ std::vector<Node> to_nodes(py::sequence const &objects)
     return nodes;
 }
 
-Field to_field(std::string_view name)
-{
-    for (std::size_t i = 0; i < kNumFields; ++i)
-        if (name == kFieldNames[i])
-            return static_cast<Field>(i);
-    throw py::key_error(std::string(name));
-}
-
 Task to_task(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
 {
     return {
         cpu_cores, memory_mb, slo_ms.value_or(std::numeric_limits<double>::infinity())};
-}
-
-py::tuple to_tuple(Placement const &placed, py::handle name, Ticket ticket)
-{
-    auto const &parts = placed.components;
-    return py::make_tuple(name,
-                          placed.index,
-                          placed.score,
-                          parts.resource,
-                          parts.load,
-                          parts.performance,
-                          parts.balance,
-                          parts.carbon,
-                          placed.latency_ms,
-                          placed.energy_j,
-                          placed.emissions_g,
-                          ticket);
 }
 
 using Values = std::array<double, 5>;
@@ -110,50 +88,257 @@ Policy to_policy(Values const &weights,
             smoothing};
 }
 
-// The core's table with the names that decisions carry.
-struct NamedTable
+py::tuple to_tuple(Placement const &placed, py::handle name)
 {
-    NodeTable table;
-    py::list names;
+    auto const &parts = placed.components;
+    return py::make_tuple(name,
+                          placed.index,
+                          placed.score,
+                          parts.resource,
+                          parts.load,
+                          parts.performance,
+                          parts.balance,
+                          parts.carbon,
+                          placed.latency_ms,
+                          placed.energy_j,
+                          placed.emissions_g,
+                          placed.ticket);
+}
+
+py::object named(std::optional<Placement> const &placed, py::object const &names)
+{
+    if (!placed)
+        return py::none();
+    auto const name = names.is_none()
+                          ? py::object(py::str(std::to_string(placed->index)))
+                          : py::object(names[py::int_(placed->index)]);
+    return to_tuple(*placed, name);
+}
+
+py::object choose_once(py::sequence const &nodes,
+                       Values const &weights,
+                       int scoring,
+                       double max_load,
+                       double max_network_latency_ms,
+                       double cpu_cores,
+                       double memory_mb,
+                       std::optional<double> slo_ms)
+{
+    NodeTable const table(
+        to_nodes(nodes),
+        to_policy(weights, scoring, max_load, max_network_latency_ms, 1.0));
+    auto const placed = table.scan(to_task(cpu_cores, memory_mb, slo_ms));
+    if (!placed)
+        return py::none();
+    return to_tuple(*placed, nodes[placed->index].attr("name"));
+}
+
+// The core's table with the names that decisions carry: None where indices do.
+class NamedTable
+{
+public:
+    NamedTable(py::sequence const &nodes, py::object names, Policy const &policy)
+        : table_(to_nodes(nodes), policy), names_(std::move(names))
+    {
+    }
+    NamedTable(Columns const &columns, py::object names, Policy const &policy)
+        : table_(columns, policy), names_(std::move(names))
+    {
+    }
+
+    [[nodiscard]] std::size_t size() const { return table_.size(); }
 
     py::object select(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
     {
-        auto const placed = table.select(to_task(cpu_cores, memory_mb, slo_ms));
-        if (!placed)
-            return py::none();
-        return to_tuple(*placed, names[placed->index], 0);
+        return named(table_.select(to_task(cpu_cores, memory_mb, slo_ms)), names_);
     }
 
-    py::object reserve(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
+    [[nodiscard]] py::object
+    scan(double cpu_cores, double memory_mb, std::optional<double> slo_ms) const
     {
-        auto const task = to_task(cpu_cores, memory_mb, slo_ms);
-        auto const placed = table.select(task);
-        if (!placed)
-            return py::none();
-        auto const ticket = table.reserve(task, placed->index);
-        return to_tuple(*placed, names[placed->index], ticket);
+        return named(table_.scan(to_task(cpu_cores, memory_mb, slo_ms)), names_);
     }
 
-    py::array_t<std::int64_t> reserve_many(Doubles const &cpu_cores,
-                                           Doubles const &memory_mb)
+    py::object place(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
+    {
+        return named(table_.place(to_task(cpu_cores, memory_mb, slo_ms)), names_);
+    }
+
+    py::tuple
+    place_many(Doubles const &cpu_cores, Doubles const &memory_mb, bool with_tickets)
     {
         auto const cpu = view(cpu_cores);
         auto const memory = view(memory_mb);
         py::array_t<std::int64_t> indices(cpu_cores.size());
-        auto *out = indices.mutable_data();
-        py::gil_scoped_release const released;
-        table.reserve_many(cpu, memory, {out, cpu.size()});
-        return indices;
+        py::array_t<Ticket> tickets(with_tickets ? cpu_cores.size() : 0);
+        std::span<std::int64_t> const chosen(indices.mutable_data(), cpu.size());
+        std::span<Ticket> const taken(tickets.mutable_data(),
+                                      static_cast<std::size_t>(tickets.size()));
+        {
+            py::gil_scoped_release const released;
+            table_.place_many(cpu, memory, chosen, taken);
+        }
+        return py::make_tuple(indices, tickets);
     }
+
+    void complete(Ticket ticket, double elapsed_ms)
+    {
+        table_.complete(ticket, elapsed_ms);
+    }
+
+    void set(std::size_t index, std::size_t field, double value)
+    {
+        table_.set(index, static_cast<Field>(field), value);
+    }
+
+    std::size_t add(py::handle node)
+    {
+        auto const index = table_.add(to_node(node));
+        if (!names_.is_none())
+            names_.attr("append")(node.attr("name"));
+        return index;
+    }
+
+    void remove(std::size_t index) { table_.remove(index); }
+
+    [[nodiscard]] std::vector<double> state(std::size_t index) const
+    {
+        auto const node = table_.node(checked(index));
+        return {node.values.begin(), node.values.end()};
+    }
+
+    [[nodiscard]] py::array_t<double> columns() const
+    {
+        auto const size = table_.size();
+        py::array_t<double> result({kNumFields, size});
+        auto rows = result.mutable_unchecked<2>();
+        for (std::size_t index = 0; index < size; ++index)
+        {
+            auto const node = table_.node(index);
+            for (std::size_t field = 0; field < kNumFields; ++field)
+                rows(static_cast<py::ssize_t>(field), static_cast<py::ssize_t>(index)) =
+                    node.values[field];
+        }
+        return result;
+    }
+
+    [[nodiscard]] std::pair<double, double> free(std::size_t index) const
+    {
+        return {table_.free_cpu_cores(checked(index)), table_.free_memory_mb(index)};
+    }
+
+    [[nodiscard]] int refusal(std::size_t index,
+                              double cpu_cores,
+                              double memory_mb,
+                              std::optional<double> slo_ms) const
+    {
+        auto const task = to_task(cpu_cores, memory_mb, slo_ms);
+        return static_cast<int>(table_.refusal(checked(index), task));
+    }
+
+    [[nodiscard]] py::tuple
+    explain(double cpu_cores, double memory_mb, std::optional<double> slo_ms) const
+    {
+        auto const nodes = table_.explain(to_task(cpu_cores, memory_mb, slo_ms));
+        auto const size = static_cast<py::ssize_t>(nodes.size());
+        py::array_t<std::int64_t> refusals(size);
+        py::array_t<double> numbers({size, py::ssize_t{9}});
+        auto refusal = refusals.mutable_unchecked<1>();
+        auto row = numbers.mutable_unchecked<2>();
+        for (py::ssize_t i = 0; i < size; ++i)
+        {
+            auto const &own = nodes[static_cast<std::size_t>(i)];
+            auto const &parts = own.components;
+            refusal(i) = static_cast<std::int64_t>(own.refusal);
+            std::array const values{own.score,
+                                    parts.resource,
+                                    parts.load,
+                                    parts.performance,
+                                    parts.balance,
+                                    parts.carbon,
+                                    own.latency_ms,
+                                    own.energy_j,
+                                    own.emissions_g};
+            for (std::size_t k = 0; k < values.size(); ++k)
+                row(i, static_cast<py::ssize_t>(k)) = values[k];
+        }
+        return py::make_tuple(refusals, numbers);
+    }
+
+    // Ticket, index or -1, CPU and memory in quanta.
+    using Held = std::tuple<Ticket, std::int64_t, double, double>;
+
+    [[nodiscard]] std::vector<Held> reservations() const
+    {
+        std::vector<Held> result;
+        for (auto const &[ticket, index, demand] : table_.reservations())
+            result.emplace_back(ticket,
+                                index == kNoNode ? -1
+                                                 : static_cast<std::int64_t>(index),
+                                demand.cpu,
+                                demand.memory);
+        return result;
+    }
+
+    void restore(std::vector<Held> const &held)
+    {
+        std::vector<Reservation> reservations;
+        for (auto const &[ticket, index, cpu, memory] : held)
+            reservations.push_back(
+                {ticket,
+                 index < 0 ? kNoNode : checked(static_cast<std::size_t>(index)),
+                 {cpu, memory}});
+        table_.restore(reservations);
+    }
+
+private:
+    [[nodiscard]] std::size_t checked(std::size_t index) const
+    {
+        if (index >= table_.size())
+            throw py::index_error("there is no node " + std::to_string(index));
+        return index;
+    }
+
+    NodeTable table_;
+    py::object names_;
 };
+
+std::unique_ptr<NamedTable> from_columns(std::vector<Doubles> const &arrays,
+                                         py::object names,
+                                         Values const &weights,
+                                         int scoring,
+                                         double max_load,
+                                         double max_network_latency_ms,
+                                         double smoothing)
+{
+    Columns columns;
+    for (std::size_t field = 0; field < kNumFields; ++field)
+        columns[field] = view(arrays.at(field));
+    for (auto const &column : columns)
+        if (column.size() != columns.front().size())
+            throw py::value_error("columns differ in length");
+    auto const policy =
+        to_policy(weights, scoring, max_load, max_network_latency_ms, smoothing);
+    return std::make_unique<NamedTable>(columns, std::move(names), policy);
+}
 } // namespace
 
 void bind_node_table(py::module_ &module)
 {
+    module.def("choose_once",
+               &choose_once,
+               "nodes"_a,
+               "weights"_a,
+               "scoring"_a,
+               "max_load"_a,
+               "max_network_latency_ms"_a,
+               "cpu_cores"_a,
+               "memory_mb"_a,
+               "slo_ms"_a);
     py::class_<NamedTable>(module, "NodeTable")
         .def(py::init(
                  [](py::sequence const &nodes,
-                    py::list names,
+                    py::object names,
                     Values const &weights,
                     int scoring,
                     double max_load,
@@ -162,8 +347,8 @@ void bind_node_table(py::module_ &module)
                  {
                      auto const policy = to_policy(
                          weights, scoring, max_load, max_network_latency_ms, smoothing);
-                     return NamedTable{NodeTable(to_nodes(nodes), policy),
-                                       std::move(names)};
+                     return std::make_unique<NamedTable>(
+                         nodes, std::move(names), policy);
                  }),
              "nodes"_a,
              "names"_a,
@@ -172,53 +357,39 @@ void bind_node_table(py::module_ &module)
              "max_load"_a,
              "max_network_latency_ms"_a,
              "smoothing"_a)
+        .def_static("from_columns",
+                    &from_columns,
+                    "columns"_a,
+                    "names"_a,
+                    "weights"_a,
+                    "scoring"_a,
+                    "max_load"_a,
+                    "max_network_latency_ms"_a,
+                    "smoothing"_a)
+        .def("__len__", &NamedTable::size)
         .def("select", &NamedTable::select, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
-        .def("reserve", &NamedTable::reserve, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
-        .def("reserve_many", &NamedTable::reserve_many, "cpu_cores"_a, "memory_mb"_a)
-        .def(
-            "complete",
-            [](NamedTable &self, Ticket ticket, double elapsed_ms)
-            { self.table.complete(ticket, elapsed_ms); },
-            "ticket"_a,
-            "elapsed_ms"_a)
-        .def(
-            "set",
-            [](NamedTable &self,
-               std::size_t index,
-               std::string_view field,
-               double value) { self.table.set(index, to_field(field), value); },
-            "index"_a,
-            "field"_a,
-            "value"_a)
-        .def(
-            "get",
-            [](NamedTable const &self, std::size_t index, std::string_view field)
-            { return self.table.node(index)[to_field(field)]; },
-            "index"_a,
-            "field"_a)
-        .def(
-            "free",
-            [](NamedTable const &self, std::size_t index)
-            {
-                return std::pair{self.table.free_cpu_cores(index),
-                                 self.table.free_memory_mb(index)};
-            },
-            "index"_a)
-        .def(
-            "refusals",
-            [](NamedTable const &self,
-               double cpu_cores,
-               double memory_mb,
-               std::optional<double> slo_ms)
-            {
-                std::vector<int> reasons;
-                for (auto const refusal :
-                     self.table.refusals(to_task(cpu_cores, memory_mb, slo_ms)))
-                    reasons.push_back(static_cast<int>(refusal));
-                return reasons;
-            },
-            "cpu_cores"_a,
-            "memory_mb"_a,
-            "slo_ms"_a);
+        .def("scan", &NamedTable::scan, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
+        .def("place", &NamedTable::place, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
+        .def("place_many",
+             &NamedTable::place_many,
+             "cpu_cores"_a,
+             "memory_mb"_a,
+             "with_tickets"_a)
+        .def("complete", &NamedTable::complete, "ticket"_a, "elapsed_ms"_a)
+        .def("set", &NamedTable::set, "index"_a, "field"_a, "value"_a)
+        .def("add", &NamedTable::add, "node"_a)
+        .def("remove", &NamedTable::remove, "index"_a)
+        .def("state", &NamedTable::state, "index"_a)
+        .def("columns", &NamedTable::columns)
+        .def("free", &NamedTable::free, "index"_a)
+        .def("refusal",
+             &NamedTable::refusal,
+             "index"_a,
+             "cpu_cores"_a,
+             "memory_mb"_a,
+             "slo_ms"_a)
+        .def("explain", &NamedTable::explain, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
+        .def("reservations", &NamedTable::reservations)
+        .def("restore", &NamedTable::restore, "reservations"_a);
 }
 } // namespace carbonedge::bindings

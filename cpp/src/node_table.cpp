@@ -1,19 +1,22 @@
 #include "carbonedge/node_table.hpp"
 
+#include "carbonedge/search.hpp"
 #include "carbonedge/units.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cassert>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
+#include <string>
 
 namespace carbonedge
 {
 namespace
 {
-constexpr auto kSlotBits = 32;
-constexpr auto kSlotMask = (Ticket{1} << kSlotBits) - 1;
+// So few blocks are scanned in less time than a tree takes to keep.
+constexpr std::size_t kFewBlocks = 8;
+// Tasks placed before other threads get their turn.
+constexpr std::size_t kBatch = 64;
 
 double cpu_quanta(double cores)
 {
@@ -24,230 +27,397 @@ double memory_quanta(double mb)
     return std::nearbyint(mb * kMemoryQuantaPerMb);
 }
 
-// 0 is left out, so that no ticket is 0.
-std::uint32_t next_stamp()
+Demand demand_of(Task const &task)
 {
-    static std::atomic<std::uint32_t> last{0};
-    auto const stamp = last.fetch_add(1, std::memory_order_relaxed) + 1;
-    return stamp != 0 ? stamp : next_stamp();
+    return {cpu_quanta(task.cpu_cores), memory_quanta(task.memory_mb)};
+}
+
+// Of no node.
+Block const &empty_block()
+{
+    static auto const block = []
+    {
+        Block made{};
+        made[Feature::open_cpu].values.fill(-1.0);
+        return made;
+    }();
+    return block;
 }
 } // namespace
 
 NodeTable::NodeTable(std::vector<Node> const &nodes, Policy const &policy)
-    : policy_(policy), reserved_cpu_(nodes.size()), reserved_memory_(nodes.size()),
-      open_cpu_(nodes.size()), free_memory_(nodes.size()), per_cpu_(nodes.size()),
-      per_memory_(nodes.size()), merit_(nodes.size()), headroom_(nodes.size()),
-      balance_(nodes.size()), latency_ms_(nodes.size()), emissions_g_(nodes.size())
+    : policy_(policy)
 {
-    for (std::size_t field = 0; field < kNumFields; ++field)
+    states_.reserve(nodes.size());
+    blocks_.reserve((nodes.size() + kLanes - 1) / kLanes);
+    for (auto const &node : nodes)
+        append(node);
+}
+
+NodeTable::NodeTable(Columns const &columns, Policy const &policy) : policy_(policy)
+{
+    auto const count = columns.front().size();
+    states_.reserve(count);
+    blocks_.reserve((count + kLanes - 1) / kLanes);
+    for (std::size_t index = 0; index < count; ++index)
     {
-        fields_[field].reserve(nodes.size());
-        for (auto const &node : nodes)
-            fields_[field].push_back(node.values[field]);
+        Node node;
+        for (std::size_t field = 0; field < kNumFields; ++field)
+            node.values[field] = columns[field][index];
+        append(node);
     }
-    for (std::size_t index = 0; index < nodes.size(); ++index)
-        derive(index);
-    blocks_ = Blocks(columns());
+}
+
+std::size_t NodeTable::size() const
+{
+    std::scoped_lock const lock(mutex_);
+    return states_.size();
+}
+
+bool NodeTable::has(std::size_t index) const
+{
+    std::scoped_lock const lock(mutex_);
+    return index < states_.size() && states_[index].node[Field::parallelism] != 0.0;
 }
 
 Node NodeTable::node(std::size_t index) const
 {
-    Node node;
-    for (std::size_t field = 0; field < kNumFields; ++field)
-        node.values[field] = fields_[field][index];
-    return node;
+    std::scoped_lock const lock(mutex_);
+    return states_[index].node;
 }
 
-double NodeTable::free_cpu(std::size_t index) const
+double NodeTable::free_cpu(State const &state) const
 {
-    auto const cores = fields_[static_cast<std::size_t>(Field::cpu_cores)][index];
-    auto const load = fields_[static_cast<std::size_t>(Field::load)][index];
-    return cpu_quanta(cores * (1.0 - load)) - reserved_cpu_[index];
+    auto const open = state.node[Field::cpu_cores] * (1.0 - state.node[Field::load]);
+    return cpu_quanta(open) - state.reserved_cpu;
 }
 
 double NodeTable::free_cpu_cores(std::size_t index) const
 {
-    return free_cpu(index) / kCpuQuantaPerCore;
+    std::scoped_lock const lock(mutex_);
+    return free_cpu(states_[index]) / kCpuQuantaPerCore;
 }
 
 double NodeTable::free_memory_mb(std::size_t index) const
 {
-    return free_memory_[index] / kMemoryQuantaPerMb;
+    std::scoped_lock const lock(mutex_);
+    auto const &state = states_[index];
+    return (memory_quanta(state.node[Field::memory_mb]) - state.reserved_memory)
+           / kMemoryQuantaPerMb;
+}
+
+void NodeTable::append(Node const &node)
+{
+    auto const index = states_.size();
+    states_.push_back({node});
+    if (index % kLanes == 0)
+        blocks_.push_back(empty_block());
+    derive(index);
 }
 
 void NodeTable::derive(std::size_t index)
 {
-    auto const state = node(index);
+    auto const &node = states_[index].node;
+    auto &block = blocks_[index / kLanes];
+    auto const lane = index % kLanes;
+    auto const cpu = cpu_quanta(node[Field::cpu_cores]);
+    auto const memory = memory_quanta(node[Field::memory_mb]);
+
+    block[Feature::per_cpu][lane] = 0.5 / std::max(1.0, cpu);
+    block[Feature::per_memory][lane] = 0.5 / std::max(1.0, memory);
+    block[Feature::headroom][lane] = 1.0 - node[Field::load];
+    block[Feature::emissions_g][lane] = predicted_emissions_g(node);
+    derive_queue(index);
+}
+
+// The part that tasks coming and going change.
+void NodeTable::derive_queue(std::size_t index)
+{
+    auto const &state = states_[index];
+    auto const &node = state.node;
+    auto &block = blocks_[index / kLanes];
+    auto const lane = index % kLanes;
     auto const barred =
-        state[Field::load] > policy_.max_load
-        || state[Field::network_latency_ms] > policy_.max_network_latency_ms;
-    auto const memory = memory_quanta(state[Field::memory_mb]);
+        node[Field::parallelism] == 0.0 || node[Field::load] > policy_.max_load
+        || node[Field::network_latency_ms] > policy_.max_network_latency_ms;
 
-    open_cpu_[index] = barred ? -1.0 : free_cpu(index);
-    free_memory_[index] = memory - reserved_memory_[index];
-    per_cpu_[index] = 0.5 / std::max(1.0, cpu_quanta(state[Field::cpu_cores]));
-    per_memory_[index] = 0.5 / std::max(1.0, memory);
-
-    auto const components = paper_components(state);
-    merit_[index] = weighted_sum(policy_.weights, components);
-    headroom_[index] = components.load;
-    balance_[index] = components.balance;
-    latency_ms_[index] = predicted_latency_ms(state);
-    emissions_g_[index] = predicted_emissions_g(state);
+    block[Feature::open_cpu][lane] = barred ? -1.0 : free_cpu(state);
+    block[Feature::free_memory][lane] =
+        memory_quanta(node[Field::memory_mb]) - state.reserved_memory;
+    if (node[Field::parallelism] == 0.0)
+        return;
+    block[Feature::balance][lane] = 1.0 / (1.0 + 2.0 * node[Field::running_tasks]);
+    block[Feature::latency_ms][lane] = predicted_latency_ms(node);
+    if (policy_.scoring == Scoring::paper)
+        block.merit[lane] = weighted_sum(policy_.weights, paper_components(node));
 }
 
 void NodeTable::refresh(std::size_t index)
 {
-    derive(index);
-    blocks_.refresh(columns(), index);
+    forest_.touch(blocks_, index / kLanes);
 }
 
-Demand NodeTable::demand(Task const &task) const
+Placement NodeTable::placement(Choice const &choice, Outlook const &outlook) const
 {
-    return {cpu_quanta(task.cpu_cores), memory_quanta(task.memory_mb), task.slo_ms};
-}
-
-Columns NodeTable::columns() const
-{
-    return {open_cpu_,
-            free_memory_,
-            per_cpu_,
-            per_memory_,
-            merit_,
-            headroom_,
-            balance_,
-            latency_ms_,
-            emissions_g_};
-}
-
-Placement NodeTable::placement(Choice const &choice) const
-{
-    auto const state = node(choice.index);
-    auto const components = policy_.scoring == Scoring::normalized
-                                ? choice.components
-                                : paper_components(state);
+    auto const &node = states_[choice.index].node;
+    auto const &block = blocks_[choice.index / kLanes];
+    auto const lane = choice.index % kLanes;
     return {choice.index,
             choice.score,
-            components,
-            latency_ms_[choice.index],
-            predicted_energy_j(state),
-            emissions_g_[choice.index]};
+            policy_.scoring == Scoring::normalized ? scaled(block, lane, outlook)
+                                                   : paper_components(node),
+            block[Feature::latency_ms][lane],
+            predicted_energy_j(node),
+            block[Feature::emissions_g][lane],
+            Ticket{0}};
+}
+
+std::optional<Choice>
+NodeTable::by_scan(Demand const &demand, double slo_ms, Outlook &outlook) const
+{
+    switch (policy_.scoring)
+    {
+    case Scoring::paper:
+        return scan_merit(blocks_, demand);
+    case Scoring::constrained:
+        return scan_emissions(blocks_, demand, slo_ms);
+    case Scoring::normalized:
+        break;
+    }
+    outlook = outlook_of(blocks_, demand, policy_.weights);
+    return scan_scaled(blocks_, outlook);
+}
+
+std::optional<Choice>
+NodeTable::by_search(Demand const &demand, double slo_ms, Outlook &outlook)
+{
+    if (blocks_.size() <= kFewBlocks)
+        return by_scan(demand, slo_ms, outlook);
+    auto *tree = forest_.find(blocks_, demand);
+    if (tree == nullptr && policy_.scoring != Scoring::normalized)
+        tree = forest_.find_below(blocks_, demand);
+    if (tree == nullptr)
+        return by_scan(demand, slo_ms, outlook);
+    switch (policy_.scoring)
+    {
+    case Scoring::paper:
+        return best_merit(blocks_, *tree, demand);
+    case Scoring::constrained:
+        return least_emissions(blocks_, *tree, demand, slo_ms);
+    case Scoring::normalized:
+        break;
+    }
+    auto const choice = best_scaled(blocks_, *tree, policy_.weights);
+    outlook = tree->outlook();
+    return choice;
+}
+
+std::optional<Placement> NodeTable::scan(Task const &task) const
+{
+    std::scoped_lock const lock(mutex_);
+    Outlook outlook;
+    auto const choice = by_scan(demand_of(task), task.slo_ms, outlook);
+    return choice ? std::optional{placement(*choice, outlook)} : std::nullopt;
 }
 
 std::optional<Placement> NodeTable::select(Task const &task)
 {
-    auto const choose = [&]() -> std::optional<Choice>
-    {
-        switch (policy_.scoring)
-        {
-        case Scoring::paper:
-            return best_merit(columns(), blocks_, demand(task));
-        case Scoring::constrained:
-            return least_emissions(columns(), blocks_, demand(task));
-        case Scoring::normalized:
-            break;
-        }
-        return best_scaled(
-            columns(), blocks_, demand(task), policy_.weights, workspace_);
-    };
-    auto const choice = choose();
-    return choice ? std::optional{placement(*choice)} : std::nullopt;
+    std::scoped_lock const lock(mutex_);
+    Outlook outlook;
+    auto const choice = by_search(demand_of(task), task.slo_ms, outlook);
+    return choice ? std::optional{placement(*choice, outlook)} : std::nullopt;
 }
 
-std::vector<Refusal> NodeTable::refusals(Task const &task) const
+void NodeTable::hold(std::size_t index, Demand const &demand)
 {
-    auto const needs = demand(task);
-    auto const refusal = [&](std::size_t index)
-    {
-        auto const state = node(index);
-        if (state[Field::load] > policy_.max_load)
-            return Refusal::load;
-        if (state[Field::network_latency_ms] > policy_.max_network_latency_ms)
-            return Refusal::network_latency;
-        if (free_cpu(index) < needs.cpu)
-            return Refusal::cpu;
-        if (free_memory_[index] < needs.memory)
-            return Refusal::memory;
-        if (policy_.scoring == Scoring::constrained
-            && latency_ms_[index] > needs.slo_ms)
-            return Refusal::slo;
-        return Refusal::none;
-    };
-
-    std::vector<Refusal> result;
-    result.reserve(size());
-    for (std::size_t index = 0; index < size(); ++index)
-        result.push_back(refusal(index));
-    return result;
-}
-
-void NodeTable::hold(std::size_t index, Demand const &needs)
-{
-    reserved_cpu_[index] += needs.cpu;
-    reserved_memory_[index] += needs.memory;
-    fields_[static_cast<std::size_t>(Field::running_tasks)][index] += 1.0;
+    auto &state = states_[index];
+    state.reserved_cpu += demand.cpu;
+    state.reserved_memory += demand.memory;
+    state.node[Field::running_tasks] += 1.0;
+    derive_queue(index);
     refresh(index);
 }
 
-Ticket NodeTable::reserve(Task const &task, std::size_t index)
+std::optional<Placement> NodeTable::place(Task const &task)
 {
-    assert(index < size());
-    if (vacant_.empty())
-    {
-        vacant_.push_back(reservations_.size());
-        reservations_.emplace_back();
-    }
-    auto const slot = vacant_.back();
-    vacant_.pop_back();
-
-    auto const needs = demand(task);
-    auto &reservation = reservations_[slot];
-    reservation = {next_stamp(), true, index, needs.cpu, needs.memory};
-
-    hold(index, needs);
-    return Ticket{reservation.stamp} << kSlotBits | slot;
+    std::scoped_lock const lock(mutex_);
+    Outlook outlook;
+    auto const demand = demand_of(task);
+    auto const choice = by_search(demand, task.slo_ms, outlook);
+    if (!choice)
+        return std::nullopt;
+    auto placed = placement(*choice, outlook);
+    placed.ticket = reservations_.open(choice->index, demand);
+    hold(choice->index, demand);
+    return placed;
 }
 
-void NodeTable::reserve_many(std::span<double const> cpu_cores,
-                             std::span<double const> memory_mb,
-                             std::span<std::int64_t> chosen)
+void NodeTable::place_many(std::span<double const> cpu_cores,
+                           std::span<double const> memory_mb,
+                           std::span<std::int64_t> chosen,
+                           std::span<Ticket> tickets)
 {
-    for (std::size_t i = 0; i < chosen.size(); ++i)
+    constexpr auto kNoLimit = std::numeric_limits<double>::infinity();
+    Outlook outlook;
+    for (std::size_t start = 0; start < chosen.size(); start += kBatch)
     {
-        Task const task{cpu_cores[i], memory_mb[i]};
-        auto const placed = select(task);
-        chosen[i] = placed ? static_cast<std::int64_t>(placed->index) : -1;
-        if (placed)
-            hold(placed->index, demand(task));
+        std::scoped_lock const lock(mutex_);
+        auto const stop = std::min(chosen.size(), start + kBatch);
+        for (auto i = start; i < stop; ++i)
+        {
+            auto const demand = demand_of({cpu_cores[i], memory_mb[i]});
+            auto const choice = by_search(demand, kNoLimit, outlook);
+            chosen[i] = choice ? static_cast<std::int64_t>(choice->index) : -1;
+            if (choice)
+                hold(choice->index, demand);
+            if (!tickets.empty())
+                tickets[i] = choice ? reservations_.open(choice->index, demand) : 0;
+        }
     }
 }
 
 void NodeTable::complete(Ticket ticket, double elapsed_ms)
 {
-    auto const slot = ticket & kSlotMask;
-    if (slot >= reservations_.size() || !reservations_[slot].open
-        || reservations_[slot].stamp != ticket >> kSlotBits)
-        throw std::invalid_argument(
-            "this decision holds no reservation here: complete each decision "
-            "once, on the scheduler that made it");
-    auto &reservation = reservations_[slot];
-    auto const index = reservation.index;
-    reservation.open = false;
-    vacant_.push_back(slot);
-
-    reserved_cpu_[index] -= reservation.cpu;
-    reserved_memory_[index] -= reservation.memory;
-    fields_[static_cast<std::size_t>(Field::running_tasks)][index] -= 1.0;
-    auto &average = fields_[static_cast<std::size_t>(Field::avg_time_ms)][index];
+    std::scoped_lock const lock(mutex_);
+    auto const [_, index, demand] = reservations_.close(ticket);
+    if (index == kNoNode)
+        return;
+    auto &state = states_[index];
+    state.reserved_cpu -= demand.cpu;
+    state.reserved_memory -= demand.memory;
+    state.node[Field::running_tasks] -= 1.0;
+    auto &average = state.node[Field::avg_time_ms];
     average = average == 0.0 ? elapsed_ms
                              : average + policy_.smoothing * (elapsed_ms - average);
+    derive(index);
     refresh(index);
 }
 
 void NodeTable::set(std::size_t index, Field field, double value)
 {
-    assert(index < size());
-    fields_[static_cast<std::size_t>(field)][index] = value;
+    std::scoped_lock const lock(mutex_);
+    check(index);
+    states_[index].node[field] = value;
+    derive(index);
     refresh(index);
+}
+
+void NodeTable::check(std::size_t index) const
+{
+    if (index >= states_.size() || states_[index].node[Field::parallelism] == 0.0)
+        throw std::out_of_range("there is no node " + std::to_string(index));
+}
+
+std::size_t NodeTable::add(Node const &node)
+{
+    std::scoped_lock const lock(mutex_);
+    auto const index = states_.size();
+    append(node);
+    refresh(index);
+    return index;
+}
+
+void NodeTable::remove(std::size_t index)
+{
+    std::scoped_lock const lock(mutex_);
+    check(index);
+    reservations_.forget_node(index);
+    states_[index].node[Field::parallelism] = 0.0;
+    derive_queue(index);
+    refresh(index);
+}
+
+Refusal NodeTable::refusal(std::size_t index, Task const &task) const
+{
+    std::scoped_lock const lock(mutex_);
+    return refusal_unlocked(index, task);
+}
+
+Refusal NodeTable::refusal_unlocked(std::size_t index, Task const &task) const
+{
+    auto const &state = states_[index];
+    auto const &block = blocks_[index / kLanes];
+    auto const lane = index % kLanes;
+    auto const demand = demand_of(task);
+    if (state.node[Field::parallelism] == 0.0)
+        return Refusal::removed;
+    if (state.node[Field::load] > policy_.max_load)
+        return Refusal::load;
+    if (state.node[Field::network_latency_ms] > policy_.max_network_latency_ms)
+        return Refusal::network_latency;
+    if (block[Feature::open_cpu][lane] < demand.cpu)
+        return Refusal::cpu;
+    if (block[Feature::free_memory][lane] < demand.memory)
+        return Refusal::memory;
+    if (policy_.scoring == Scoring::constrained
+        && block[Feature::latency_ms][lane] > task.slo_ms)
+        return Refusal::slo;
+    return Refusal::none;
+}
+
+std::vector<Explanation> NodeTable::explain(Task const &task) const
+{
+    std::scoped_lock const lock(mutex_);
+    auto const demand = demand_of(task);
+    auto const outlook = outlook_of(blocks_, demand, policy_.weights);
+
+    std::vector<Explanation> result;
+    result.reserve(states_.size());
+    Lanes scores{};
+    for (std::size_t index = 0; index < states_.size(); ++index)
+    {
+        auto const &node = states_[index].node;
+        auto const &block = blocks_[index / kLanes];
+        auto const lane = index % kLanes;
+        if (lane == 0 && policy_.scoring == Scoring::normalized)
+            score(block, outlook, scores);
+        Explanation own{refusal_unlocked(index, task),
+                        0.0,
+                        {},
+                        block[Feature::latency_ms][lane],
+                        predicted_energy_j(node),
+                        block[Feature::emissions_g][lane]};
+        if (own.refusal == Refusal::none)
+        {
+            switch (policy_.scoring)
+            {
+            case Scoring::paper:
+                own.score = block.merit[lane];
+                own.components = paper_components(node);
+                break;
+            case Scoring::normalized:
+                own.score = scores[lane];
+                own.components = scaled(block, lane, outlook);
+                break;
+            case Scoring::constrained:
+                own.score = -block[Feature::emissions_g][lane];
+                own.components = paper_components(node);
+                break;
+            }
+        }
+        result.push_back(own);
+    }
+    return result;
+}
+
+std::vector<Reservation> NodeTable::reservations() const
+{
+    std::scoped_lock const lock(mutex_);
+    return reservations_.all();
+}
+
+void NodeTable::restore(std::vector<Reservation> const &reservations)
+{
+    std::scoped_lock const lock(mutex_);
+    reservations_.restore(reservations);
+    for (auto const &[_, index, demand] : reservations)
+        if (index != kNoNode)
+        {
+            states_[index].reserved_cpu += demand.cpu;
+            states_[index].reserved_memory += demand.memory;
+        }
+    for (std::size_t index = 0; index < states_.size(); ++index)
+        derive_queue(index);
+    forest_.clear();
 }
 } // namespace carbonedge

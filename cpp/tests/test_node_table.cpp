@@ -39,9 +39,9 @@ TEST_CASE("reserving and completing in any order leaves nothing behind")
     std::vector<Ticket> tickets;
     for (auto step = 0; step < 20'000; ++step)
     {
-        auto const placed = random() % 2 ? table.select(kTask) : std::nullopt;
+        auto const placed = random() % 2 ? table.place(kTask) : std::nullopt;
         if (placed)
-            tickets.push_back(table.reserve(kTask, placed->index));
+            tickets.push_back(placed->ticket);
         else if (!tickets.empty())
         {
             std::swap(tickets[random() % tickets.size()], tickets.back());
@@ -62,11 +62,11 @@ TEST_CASE("reserving and completing in any order leaves nothing behind")
 TEST_CASE("a ticket is good for one completion")
 {
     NodeTable table({{{1, 100, 1, 1, 1, 0, 0, 1, 0, 1, 0}}}, kGreen);
-    auto const ticket = table.reserve(kTask, 0);
+    auto const ticket = table.place(kTask)->ticket;
     table.complete(ticket, 5.0);
     CHECK_THROWS_AS(table.complete(ticket, 5.0), std::invalid_argument);
     CHECK_THROWS_AS(table.complete(~Ticket{0}, 5.0), std::invalid_argument);
-    CHECK(table.reserve(kTask, 0) != ticket);
+    CHECK(table.place(kTask)->ticket != ticket);
     CHECK_THROWS_AS(table.complete(ticket, 5.0), std::invalid_argument);
 }
 
@@ -75,8 +75,8 @@ TEST_CASE("a ticket is good for its own table")
     std::vector<Node> const nodes{{{1, 100, 1, 1, 1, 0, 0, 1, 0, 1, 0}}};
     NodeTable ours(nodes, kGreen);
     NodeTable theirs(nodes, kGreen);
-    auto const ticket = ours.reserve(kTask, 0);
-    theirs.reserve(kTask, 0);
+    auto const ticket = ours.place(kTask)->ticket;
+    theirs.place(kTask)->ticket;
     CHECK_THROWS_AS(theirs.complete(ticket, 5.0), std::invalid_argument);
     ours.complete(ticket, 5.0);
 }
@@ -90,13 +90,62 @@ TEST_CASE("many at once are as many one by one")
     std::vector<double> const cpu(300, 0.3);
     std::vector<double> const memory(300, 20.0);
     std::vector<std::int64_t> chosen(300);
-    at_once.reserve_many(cpu, memory, chosen);
-    for (auto const index : chosen)
+    std::vector<Ticket> tickets(300);
+    at_once.place_many(cpu, memory, chosen, tickets);
+    for (std::size_t i = 0; i < chosen.size(); ++i)
     {
-        auto const placed = one_by_one.select({0.3, 20.0});
-        CHECK(index == (placed ? static_cast<std::int64_t>(placed->index) : -1));
-        if (placed)
-            one_by_one.reserve({0.3, 20.0}, placed->index);
+        auto const placed = one_by_one.place({0.3, 20.0});
+        CHECK(chosen[i] == (placed ? static_cast<std::int64_t>(placed->index) : -1));
+        CHECK((tickets[i] != 0) == placed.has_value());
     }
     CHECK(chosen.back() == -1);
+    for (auto const ticket : tickets)
+        if (ticket != 0)
+            at_once.complete(ticket, 10.0);
+    NodeTable const fresh(nodes, kGreen);
+    for (std::size_t i = 0; i < nodes.size(); ++i)
+        CHECK(at_once.free_cpu_cores(i) == fresh.free_cpu_cores(i));
+}
+
+TEST_CASE("a removed node takes no task and gives none of its tasks' needs back")
+{
+    std::vector<Node> const nodes(3, {{1, 100, 1, 1, 1, 0, 0, 1, 0, 1, 0}});
+    NodeTable table(nodes, kGreen);
+    auto const first = table.place(kTask);
+    REQUIRE(first->index == 0);
+    table.remove(0);
+    CHECK(!table.has(0));
+    CHECK(table.refusal(0, kTask) == Refusal::removed);
+    CHECK(table.place(kTask)->index == 1);
+    table.complete(first->ticket, 1.0);
+    CHECK_THROWS_AS(table.complete(first->ticket, 1.0), std::invalid_argument);
+    CHECK(table.add(nodes[0]) == 3);
+    CHECK(table.has(3));
+}
+
+TEST_CASE("what is restored goes on as it would have")
+{
+    std::mt19937 random(3);
+    auto const nodes = testing::random_nodes(random, 40);
+    NodeTable table(nodes, kGreen);
+    std::vector<Ticket> tickets;
+    for (auto i = 0; i < 30; ++i)
+        if (auto const placed = table.place(kTask))
+            tickets.push_back(placed->ticket);
+    table.complete(tickets[4], 7.0);
+    table.remove(2);
+
+    std::vector<Node> states;
+    for (std::size_t i = 0; i < table.size(); ++i)
+        states.push_back(table.node(i));
+    NodeTable restored(states, kGreen);
+    restored.restore(table.reservations());
+    CHECK_THROWS_AS(restored.complete(tickets[4], 7.0), std::invalid_argument);
+    for (std::size_t i = 5; i < tickets.size(); ++i)
+    {
+        table.complete(tickets[i], 9.0);
+        restored.complete(tickets[i], 9.0);
+        CHECK(restored.select(kTask)->index == table.select(kTask)->index);
+        CHECK(restored.select(kTask)->score == table.select(kTask)->score);
+    }
 }

@@ -1,4 +1,4 @@
-// The scans pass over blocks; these look at every node.
+// What is chosen, against the definitions.
 #include "carbonedge/node_table.hpp"
 
 #include "random_nodes.hpp"
@@ -20,10 +20,9 @@ constexpr Weights kWeights{0.15, 0.15, 0.10, 0.10, 0.50};
 
 std::vector<std::size_t> takers(NodeTable const &table, Task const &task)
 {
-    auto const refusals = table.refusals(task);
     std::vector<std::size_t> passed;
-    for (std::size_t i = 0; i < refusals.size(); ++i)
-        if (refusals[i] == Refusal::none)
+    for (std::size_t i = 0; i < table.size(); ++i)
+        if (table.refusal(i, task) == Refusal::none)
             passed.push_back(i);
     return passed;
 }
@@ -82,11 +81,9 @@ template <typename Check> void on_random_tables(Scoring scoring, Check const &ch
             Task const task{0.1 * static_cast<double>(random() % 10),
                             10.0 * static_cast<double>(random() % 10),
                             static_cast<double>(random() % 400)};
-            auto const placed = table.select(task);
             auto const passed = takers(table, task);
-            check(table, task, passed, placed);
-            if (placed)
-                table.reserve(task, placed->index);
+            check(table, task, passed, table.select(task));
+            table.place(task);
             table.set(random() % nodes.size(), Field::load, 0.1 * (random() % 10));
         }
     }

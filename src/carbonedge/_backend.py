@@ -31,13 +31,14 @@ class Backend:
         One of `NAMES`.
     detail
         How it was built, for people.
-    NodeTable, solve_partition
+    NodeTable, choose_once, solve_partition
         See `_core.pyi`.
     """
 
     name: str
     detail: str
     NodeTable: type[Any]
+    choose_once: Callable[..., tuple[Any, ...] | None]
     solve_partition: Callable[..., tuple[Any, ...]]
 
 
@@ -89,7 +90,13 @@ def _load_native() -> Backend:
             f"the native core is not there ({error}): "
             "reinstall carbonedge where a C++20 compiler is found"
         ) from error
-    return Backend("native", f"{_core.BUILD_TYPE} build", _core.NodeTable, _core.solve_partition)
+    return Backend(
+        "native",
+        f"{_core.BUILD_TYPE} build",
+        _core.NodeTable,
+        _core.choose_once,
+        _core.solve_partition,
+    )
 
 
 def _load_numba() -> Backend:
@@ -101,7 +108,7 @@ def _load_numba() -> Backend:
             'numba is not installed: pip install "carbonedge[numba]"'
         ) from error
     from carbonedge import _kernels, _partition_kernels
-    from carbonedge._node_table import NodeTable
+    from carbonedge._node_table import NodeTable, choose_once
 
     # The kernels stay plain Python; this lets compiled ones call them as they are.
     for helper in (*_kernels.HELPERS, *_partition_kernels.HELPERS):
@@ -112,18 +119,27 @@ def _load_numba() -> Backend:
         fast = {"nnan", "nsz"}
         return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fast)(kernel)
 
-    kernels = {kernel.__name__: staticmethod(compiled(kernel)) for kernel in _kernels.TABLE_KERNELS}
+    kernels = {
+        f"_{kernel.__name__}": staticmethod(compiled(kernel)) for kernel in _kernels.TABLE_KERNELS
+    }
     table = type("NodeTable", (NodeTable,), {"__slots__": (), **kernels})
     return Backend(
         "numba",
         f"numba {numba.__version__}",
         table,
+        functools.partial(choose_once, table),
         compiled(_partition_kernels.solve_partition),
     )
 
 
 def _load_python() -> Backend:
     from carbonedge import _partition_kernels
-    from carbonedge._node_table import NodeTable
+    from carbonedge._node_table import NodeTable, choose_once
 
-    return Backend("python", "plain Python", NodeTable, _partition_kernels.solve_partition)
+    return Backend(
+        "python",
+        "plain Python",
+        NodeTable,
+        functools.partial(choose_once, NodeTable),
+        _partition_kernels.solve_partition,
+    )

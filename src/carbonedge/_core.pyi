@@ -15,49 +15,103 @@ _Placement: TypeAlias = tuple[
     str, int, float, float, float, float, float, float, float, float, float, int
 ]
 
+def choose_once(
+    nodes: Sequence[object],
+    weights: Sequence[float],
+    scoring: int,
+    max_load: float,
+    max_network_latency_ms: float,
+    cpu_cores: float,
+    memory_mb: float,
+    slo_ms: float | None,
+) -> _Placement | None:
+    """The best node for one task, without a table that lasts."""
+
 class NodeTable:
-    """State of all nodes, and the choice among them.
+    """State of all nodes, and the choice among them. Safe for use from several threads.
 
     Scoring is 0 for `paper`, 1 for `normalized`, 2 for `constrained`. Nodes are read
-    by attribute; numbers must have been checked.
+    by attribute; numbers must have been checked. Names are None where a node is named
+    by its index; else they are kept, and `add` appends to them. Fields are meant by
+    their place among the core's ``Field``.
     """
 
     def __init__(
         self,
         nodes: Sequence[object],
-        names: list[str],
+        names: list[str] | None,
         weights: Sequence[float],
         scoring: int,
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
     ) -> None: ...
+    @staticmethod
+    def from_columns(
+        columns: Sequence[ArrayLike],
+        names: list[str] | None,
+        weights: Sequence[float],
+        scoring: int,
+        max_load: float,
+        max_network_latency_ms: float,
+        smoothing: float,
+    ) -> NodeTable:
+        """From one array a field, all of one length."""
+
+    def __len__(self) -> int:
+        """Of all indices given out, removed nodes too."""
+
     def select(self, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> _Placement | None:
         """The best node for a task, or nothing when none can take it."""
 
-    def reserve(
-        self, cpu_cores: float, memory_mb: float, slo_ms: float | None
-    ) -> _Placement | None:
-        """The same, and takes the task's CPU, memory and a running-task slot there."""
+    def scan(self, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> _Placement | None:
+        """The same, by a look at every node."""
 
-    def reserve_many(self, cpu_cores: ArrayLike, memory_mb: ArrayLike) -> NDArray[np.int64]:
-        """Reserves for tasks one after another; indices, -1 where no node fits."""
+    def place(self, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> _Placement | None:
+        """The same as `select`, and takes the task's CPU, memory and a running-task slot."""
+
+    def place_many(
+        self, cpu_cores: ArrayLike, memory_mb: ArrayLike, with_tickets: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Places tasks one after another: indices, -1 where no node fits, and tickets,
+        none unless asked for."""
 
     def complete(self, ticket: int, elapsed_ms: float) -> None:
         """Gives a reservation back; ValueError for a ticket that holds none."""
 
-    def set(self, index: int, field: str, value: float) -> None:
+    def set(self, index: int, field: int, value: float) -> None:
         """Sets one number of one node."""
 
-    def get(self, index: int, field: str) -> float:
-        """One number of one node."""
+    def add(self, node: object) -> int:
+        """Takes up a node; returns its index, one above the last."""
+
+    def remove(self, index: int) -> None:
+        """Removes a node; its tasks may still be completed."""
+
+    def state(self, index: int) -> list[float]:
+        """The numbers of a node."""
+
+    def columns(self) -> NDArray[np.float64]:
+        """All numbers, shape [fields, nodes]."""
 
     def free(self, index: int) -> tuple[float, float]:
         """Free CPU cores and MB of a node."""
 
-    def refusals(self, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> list[int]:
-        """Per node 0, or why it refuses: 1 load, 2 network latency, 3 CPU, 4 memory,
-        5 latency target."""
+    def refusal(self, index: int, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> int:
+        """0, or why a node refuses: 1 load, 2 network latency, 3 CPU, 4 memory, 5 latency
+        target, 6 removed."""
+
+    def explain(
+        self, cpu_cores: float, memory_mb: float, slo_ms: float | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Per node the refusal; and score, the five components, latency in ms, energy in
+        J and emissions in g, shape [nodes, 9]."""
+
+    def reservations(self) -> list[tuple[int, int, float, float]]:
+        """Ticket, index or -1, CPU and memory in quanta."""
+
+    def restore(self, reservations: Sequence[tuple[int, int, float, float]]) -> None:
+        """Puts back what `reservations` gave, into a table without any."""
 
 def solve_partition(
     time_ms: ArrayLike,

@@ -2,7 +2,7 @@
 
 Each function does what its namesake in ``cpp/src`` does, term by term in the same
 order, so that every backend makes the same choice to the last bit. The reasons stand
-there; here is the same argument in fewer words.
+there, that of the search in ``search.hpp``; here is the same in fewer words.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 FIELDS = (
     "cpu_cores",
@@ -27,470 +28,751 @@ FIELDS = (
     "parallelism",
     "embodied_g_per_hour",
 )
-"""The first rows of a node table, in the order of the core's ``Field``."""
+"""The first columns of `states`, a row a node, in the order of the core's ``Field``."""
 
 CPU_CORES, MEMORY_MB, POWER_W, INTENSITY, PUE, LOAD, NETWORK, AVG_TIME = range(8)
 RUNNING, PARALLELISM, EMBODIED, RESERVED_CPU, RESERVED_MEMORY = range(8, 13)
-OPEN_CPU, FREE_MEMORY, PER_CPU, PER_MEMORY = range(13, 17)
-MERIT, HEADROOM, BALANCE, LATENCY_MS, EMISSIONS_G = range(17, 22)
-NUM_ROWS = 22
+NUM_STATES = 13
 
-SHARE_LEFT, PEAK = NUM_ROWS, NUM_ROWS + 1
-"""Rows of extremes only: of what the last task would leave free, and the peaks."""
+LANES = 16
+"""Nodes are decided upon, and summaries kept, this many at a time: ``blocks[block, feature,
+lane]`` and ``groups[group, row, lane]``."""
 
-PREPARED_CPU, PREPARED_MEMORY, LEANING, LOOKS = 0, 1, 2, 7
-"""What those two are for: a task's needs and five gains; and looks into blocks since."""
+OPEN_CPU, FREE_MEMORY, PER_CPU, PER_MEMORY, HEADROOM, BALANCE, LATENCY_MS, EMISSIONS_G = range(8)
+MERIT = 8
+NUM_FEATURES = 9
+
+NUM_TRAITS = 5
+"""Share left free, headroom, balance, latency, emissions."""
+
+LOW, HIGH, MOST_CPU, MOST_MEMORY, BEST_MERIT, TOP, PEAK = 0, 5, 10, 11, 12, 13, 14
+NUM_SUMMARIES = 15
+"""A summary: ranges of the traits, and so on. It stands first in a group's rows."""
+
+ERA, SLOPES = 15, 16
+NUM_ROWS = 21
+
+CPU, MEMORY, SPREAD, GAINS, SLOPE, CONSTANT, SLACK, TODAY = 0, 1, 2, 12, 17, 22, 23, 24
+NUM_OUTLOOK = 25
+"""An outlook: demand, ranges of the traits, gains, slopes, constant, slack, era."""
+
+WORST_SHARE, WORST_HEADROOM, WORST_BALANCE = SPREAD, SPREAD + 1, SPREAD + 2
+WORST_LATENCY, WORST_EMISSIONS = SPREAD + 8, SPREAD + 9
+
+PAPER, NORMALIZED, CONSTRAINED = range(3)
 
 CPU_QUANTA_PER_CORE = 1e9
 MEMORY_QUANTA_PER_MB = 1e6
-BLOCK_SIZE = 16
-SMALLEST_SPREAD = 1e-280
+SMALLEST_SPREAD = 1e-200
 ROUNDING = 1e-13
-UNSURE = 1e100
 
 
-def free_cpu(table: Floats, i: int) -> float:
+def copy(source: Floats, target: Floats) -> None:
+    """Copy some lanes."""
+    for lane in range(LANES):
+        target[lane] = source[lane]
+
+
+def highest_of(lanes: Floats) -> float:
+    """The highest value of some lanes."""
+    high = -np.inf
+    for lane in range(LANES):
+        high = max(high, lanes[lane])
+    return high
+
+
+def lowest_of(lanes: Floats) -> float:
+    """The lowest value of some lanes."""
+    low = np.inf
+    for lane in range(LANES):
+        low = min(low, lanes[lane])
+    return low
+
+
+def lane_of_highest(lanes: Floats) -> int:
+    """The first lane that holds the highest value."""
+    high = highest_of(lanes)
+    lane = 0
+    while lanes[lane] != high:
+        lane += 1
+    return lane
+
+
+def free_cpu(states: Floats, i: int) -> float:
     """Free CPU of a node in quanta."""
-    capacity = np.rint(table[CPU_CORES, i] * (1.0 - table[LOAD, i]) * CPU_QUANTA_PER_CORE)
-    return capacity - table[RESERVED_CPU, i]
+    capacity = np.rint(states[i, CPU_CORES] * (1.0 - states[i, LOAD]) * CPU_QUANTA_PER_CORE)
+    return capacity - states[i, RESERVED_CPU]
 
 
-def predicted_energy_j(table: Floats, i: int) -> float:
+def predicted_energy_j(states: Floats, i: int) -> float:
     """Energy of one task on a node."""
-    return table[POWER_W, i] * table[AVG_TIME, i] / 1e3
+    return states[i, POWER_W] * states[i, AVG_TIME] / 1e3
 
 
-def paper_components(table: Floats, i: int) -> tuple[float, float, float, float, float]:
+def paper_components(states: Floats, i: int) -> tuple[float, float, float, float, float]:
     """The components of Algorithm 1."""
-    watt_hours = table[POWER_W, i] * table[AVG_TIME, i] / 3.6e6
+    watt_hours = states[i, POWER_W] * states[i, AVG_TIME] / 3.6e6
     return (
         1.0,
-        1.0 - table[LOAD, i],
-        1.0 / (1.0 + table[AVG_TIME, i] / 1e3),
-        1.0 / (1.0 + 2.0 * table[RUNNING, i]),
-        1.0 / (1.0 + table[INTENSITY, i] * watt_hours),
+        1.0 - states[i, LOAD],
+        1.0 / (1.0 + states[i, AVG_TIME] / 1e3),
+        1.0 / (1.0 + 2.0 * states[i, RUNNING]),
+        1.0 / (1.0 + states[i, INTENSITY] * watt_hours),
     )
 
 
 def derive(
-    table: Floats, i: int, weights: Floats, max_load: float, max_network_latency_ms: float
+    states: Floats,
+    blocks: Floats,
+    weights: Floats,
+    max_load: float,
+    max_network_latency_ms: float,
+    i: int,
 ) -> None:
     """Bring what decisions read of one node up to date."""
-    barred = table[LOAD, i] > max_load or table[NETWORK, i] > max_network_latency_ms
-    memory = np.rint(table[MEMORY_MB, i] * MEMORY_QUANTA_PER_MB)
-    table[OPEN_CPU, i] = -1.0 if barred else free_cpu(table, i)
-    table[FREE_MEMORY, i] = memory - table[RESERVED_MEMORY, i]
-    table[PER_CPU, i] = 0.5 / max(1.0, np.rint(table[CPU_CORES, i] * CPU_QUANTA_PER_CORE))
-    table[PER_MEMORY, i] = 0.5 / max(1.0, memory)
-    resource, load, performance, balance, carbon = paper_components(table, i)
-    table[MERIT, i] = (
+    block = blocks[i // LANES]
+    lane = i % LANES
+    removed = states[i, PARALLELISM] == 0.0
+    barred = removed or states[i, LOAD] > max_load or states[i, NETWORK] > max_network_latency_ms
+    memory = np.rint(states[i, MEMORY_MB] * MEMORY_QUANTA_PER_MB)
+    block[OPEN_CPU, lane] = -1.0 if barred else free_cpu(states, i)
+    block[FREE_MEMORY, lane] = memory - states[i, RESERVED_MEMORY]
+    block[PER_CPU, lane] = 0.5 / max(1.0, np.rint(states[i, CPU_CORES] * CPU_QUANTA_PER_CORE))
+    block[PER_MEMORY, lane] = 0.5 / max(1.0, memory)
+    block[HEADROOM, lane] = 1.0 - states[i, LOAD]
+    operational = predicted_energy_j(states, i) * states[i, INTENSITY] * states[i, PUE] / 3.6e6
+    embodied = states[i, EMBODIED] * states[i, AVG_TIME] / 3.6e6
+    block[EMISSIONS_G, lane] = operational + embodied
+    if removed:
+        return
+    resource, load, performance, balance, carbon = paper_components(states, i)
+    block[BALANCE, lane] = balance
+    queue = states[i, RUNNING] / states[i, PARALLELISM]
+    block[LATENCY_MS, lane] = states[i, NETWORK] + states[i, AVG_TIME] * (1.0 + queue)
+    block[MERIT, lane] = (
         weights[0] * resource
         + weights[1] * load
         + weights[2] * performance
         + weights[3] * balance
         + weights[4] * carbon
     )
-    table[HEADROOM, i] = load
-    table[BALANCE, i] = balance
-    queue = table[RUNNING, i] / table[PARALLELISM, i]
-    table[LATENCY_MS, i] = table[NETWORK, i] + table[AVG_TIME, i] * (1.0 + queue)
-    operational = predicted_energy_j(table, i) * table[INTENSITY, i] * table[PUE, i] / 3.6e6
-    embodied = table[EMBODIED, i] * table[AVG_TIME, i] / 3.6e6
-    table[EMISSIONS_G, i] = operational + embodied
 
 
-def summarise(table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int) -> None:
-    """Extremes of the derived rows over the open nodes of a block, and what depends on
-    the task and gains that are `prepared`.
-    """
-    start = block * BLOCK_SIZE
-    stop = min(table.shape[1], start + BLOCK_SIZE)
-    for row in range(OPEN_CPU, NUM_ROWS):
-        low = np.inf
-        high = -np.inf
-        for i in range(start, stop):
-            if table[OPEN_CPU, i] >= 0.0:
-                low = min(low, table[row, i])
-                high = max(high, table[row, i])
-        lows[row, block] = low
-        highs[row, block] = high
-    summarise_task(table, lows, highs, prepared, block)
+def passes(blocks: Floats, cpu: float, memory: float, b: int, lane: int) -> bool:
+    """Whether a node is open and has the demand free."""
+    return bool(blocks[b, OPEN_CPU, lane] >= cpu and blocks[b, FREE_MEMORY, lane] >= memory)
 
 
-def summarise_task(
-    table: Floats, lows: Floats, highs: Floats, prepared: Floats, block: int
+def share_left(blocks: Floats, cpu: float, memory: float, b: int, lane: int) -> float:
+    """Mean share of CPU and memory that a task would leave free."""
+    return (blocks[b, OPEN_CPU, lane] - cpu) * blocks[b, PER_CPU, lane] + (
+        blocks[b, FREE_MEMORY, lane] - memory
+    ) * blocks[b, PER_MEMORY, lane]
+
+
+def gain_of(low: float, high: float, weight: float) -> float:
+    """What a distance from the worst counts: nothing where all are alike."""
+    spread = high - low
+    return weight * (1.0 / spread if spread >= SMALLEST_SPREAD else 0.0)
+
+
+def face(outlook: Floats, spread: Floats, weights: Floats) -> None:
+    """Turn an outlook to a spread: five lows, then five highs."""
+    for k in range(2 * NUM_TRAITS):
+        outlook[SPREAD + k] = spread[k]
+    outlook[GAINS] = gain_of(spread[0], spread[5], weights[0])
+    outlook[GAINS + 1] = gain_of(spread[1], spread[6], weights[1])
+    outlook[GAINS + 2] = gain_of(spread[3], spread[8], weights[2])
+    outlook[GAINS + 3] = gain_of(spread[2], spread[7], weights[3])
+    outlook[GAINS + 4] = gain_of(spread[4], spread[9], weights[4])
+    outlook[SLOPE] = outlook[GAINS]
+    outlook[SLOPE + 1] = outlook[GAINS + 1]
+    outlook[SLOPE + 2] = outlook[GAINS + 3]
+    outlook[SLOPE + 3] = -outlook[GAINS + 2]
+    outlook[SLOPE + 4] = -outlook[GAINS + 4]
+    outlook[CONSTANT] = (
+        outlook[WORST_SHARE] * outlook[SLOPE]
+        + outlook[WORST_HEADROOM] * outlook[SLOPE + 1]
+        + outlook[WORST_BALANCE] * outlook[SLOPE + 2]
+        + outlook[WORST_LATENCY] * outlook[SLOPE + 3]
+        + outlook[WORST_EMISSIONS] * outlook[SLOPE + 4]
+    )
+    # A share is a difference of what may be as large as 1.
+    size = outlook[GAINS]
+    for trait in range(NUM_TRAITS):
+        largest = max(abs(spread[trait]), abs(spread[NUM_TRAITS + trait]))
+        size += abs(outlook[SLOPE + trait]) * largest
+    outlook[SLACK] = ROUNDING * size
+    outlook[TODAY] += 1.0
+
+
+def score(blocks: Floats, outlook: Floats, b: int, lane: int) -> float:
+    """Of a node that passes, the weighted sum of scaled components."""
+    share = share_left(blocks, outlook[CPU], outlook[MEMORY], b, lane)
+    result: float = (
+        (share - outlook[WORST_SHARE]) * outlook[GAINS]
+        + (blocks[b, HEADROOM, lane] - outlook[WORST_HEADROOM]) * outlook[GAINS + 1]
+        + (outlook[WORST_LATENCY] - blocks[b, LATENCY_MS, lane]) * outlook[GAINS + 2]
+        + (blocks[b, BALANCE, lane] - outlook[WORST_BALANCE]) * outlook[GAINS + 3]
+        + (outlook[WORST_EMISSIONS] - blocks[b, EMISSIONS_G, lane]) * outlook[GAINS + 4]
+    )
+    return result
+
+
+def summarise_block(
+    blocks: Floats, outlook: Floats, b: int, summary: Floats, out: Floats, share: Floats
 ) -> None:
-    """Extremes of the shares left free over the nodes of a block that pass, and the
-    highest sum of their components times the gains.
+    """What is known of the nodes of a block that pass."""
+    cpu, memory = outlook[CPU], outlook[MEMORY]
+    block = blocks[b]
+    # Nothing where a node passes, else infinite: keeps it out of every range.
+    lanes = len(out)
+    for lane in range(lanes):
+        here = passes(blocks, cpu, memory, b, lane)
+        out[lane] = 0.0 if here else np.inf
+    for lane in range(lanes):
+        share[lane] = share_left(blocks, cpu, memory, b, lane)
+    for trait in range(NUM_TRAITS):
+        # The others stand in a block as they stand here.
+        values = share if trait == 0 else block[HEADROOM + trait - 1]
+        low, high = np.inf, -np.inf
+        for lane in range(lanes):
+            low = min(low, values[lane] + out[lane])
+            high = max(high, values[lane] - out[lane])
+        summary[LOW + trait] = low
+        summary[HIGH + trait] = high
+    most_cpu, most_memory, merit, top = -np.inf, -np.inf, -np.inf, -np.inf
+    for lane in range(lanes):
+        most_cpu = max(most_cpu, block[OPEN_CPU, lane] - out[lane])
+        most_memory = max(most_memory, block[FREE_MEMORY, lane] - out[lane])
+        merit = max(merit, block[MERIT, lane] - out[lane])
+    for lane in range(lanes):
+        top = max(top, score(blocks, outlook, b, lane) - out[lane])
+    summary[MOST_CPU] = most_cpu
+    summary[MOST_MEMORY] = most_memory
+    summary[BEST_MERIT] = merit
+    summary[TOP] = top
+    summary[PEAK] = top + outlook[CONSTANT] + outlook[SLACK]
+
+
+def all_of_era(groups: Floats, outlook: Floats, g: int) -> bool:
+    """Whether all bounds of a group are of today's outlook."""
+    others = 0
+    for lane in range(LANES):
+        others += 1 if groups[g, ERA, lane] != outlook[TODAY] else 0
+    return others == 0
+
+
+def bound(
+    groups: Floats, outlook: Floats, g: int, tops: Floats, peaks: Floats
+) -> tuple[float, float]:
+    """What no score, and no sum of slope times trait, below each lane is above; and the
+    highest of both.
     """
-    cpu, memory = prepared[PREPARED_CPU], prepared[PREPARED_MEMORY]
-    low = np.inf
-    high = -np.inf
-    peak = -np.inf
-    start = block * BLOCK_SIZE
-    for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-        if passes(table, cpu, memory, i):
-            share = share_left(table, cpu, memory, i)
-            low = min(low, share)
-            high = max(high, share)
-            peak = max(
-                peak,
-                share * prepared[LEANING]
-                + table[HEADROOM, i] * prepared[LEANING + 1]
-                - table[LATENCY_MS, i] * prepared[LEANING + 2]
-                + table[BALANCE, i] * prepared[LEANING + 3]
-                - table[EMISSIONS_G, i] * prepared[LEANING + 4],
+    group = groups[g]
+    if all_of_era(groups, outlook, g):
+        copy(group[TOP], tops)
+        copy(group[PEAK], peaks)
+        return highest_of(group[TOP]), highest_of(group[PEAK])
+    for lane in range(LANES):
+        tops[lane] = -np.inf
+        peaks[lane] = -np.inf
+        if group[HIGH, lane] == -np.inf:
+            continue
+        if group[ERA, lane] == outlook[TODAY]:
+            tops[lane] = group[TOP, lane]
+            peaks[lane] = group[PEAK, lane]
+        else:
+            raised = group[PEAK, lane]
+            for trait in range(NUM_TRAITS):
+                more = outlook[SLOPE + trait] - group[SLOPES + trait, lane]
+                raised += max(more * group[LOW + trait, lane], more * group[HIGH + trait, lane])
+            dream = (
+                (group[HIGH, lane] - outlook[WORST_SHARE]) * outlook[GAINS]
+                + (group[HIGH + 1, lane] - outlook[WORST_HEADROOM]) * outlook[GAINS + 1]
+                + (outlook[WORST_LATENCY] - group[LOW + 3, lane]) * outlook[GAINS + 2]
+                + (group[HIGH + 2, lane] - outlook[WORST_BALANCE]) * outlook[GAINS + 3]
+                + (outlook[WORST_EMISSIONS] - group[LOW + 4, lane]) * outlook[GAINS + 4]
             )
-    lows[SHARE_LEFT, block] = low
-    highs[SHARE_LEFT, block] = high
-    highs[PEAK, block] = peak
+            tops[lane] = min(dream, raised - outlook[CONSTANT] + outlook[SLACK])
+            peaks[lane] = raised
+    return highest_of(tops), highest_of(peaks)
+
+
+def summarise_group(
+    groups: Floats, outlook: Floats, g: int, summary: Floats, tops: Floats, peaks: Floats
+) -> None:
+    """What is known of all below a group."""
+    group = groups[g]
+    for k in range(HIGH):
+        summary[k] = lowest_of(group[k])
+    for k in range(HIGH, TOP):
+        summary[k] = highest_of(group[k])
+    if all_of_era(groups, outlook, g):
+        summary[TOP], summary[PEAK] = highest_of(group[TOP]), highest_of(group[PEAK])
+    else:
+        summary[TOP], summary[PEAK] = bound(groups, outlook, g, tops, peaks)
+
+
+def learn(groups: Floats, outlook: Floats, g: int, lane: int, top: float, peak: float) -> bool:
+    """Take bounds under today's outlook; tells whether any changed."""
+    group = groups[g]
+    changed = bool(
+        group[TOP, lane] != top or group[PEAK, lane] != peak or group[ERA, lane] != outlook[TODAY]
+    )
+    group[TOP, lane] = top
+    group[PEAK, lane] = peak
+    group[ERA, lane] = outlook[TODAY]
+    for trait in range(NUM_TRAITS):
+        group[SLOPES + trait, lane] = outlook[SLOPE + trait]
+    return changed
+
+
+def put(groups: Floats, outlook: Floats, g: int, lane: int, summary: Floats) -> bool:
+    """Write a summary into its group; tells whether anything changed."""
+    changed = learn(groups, outlook, g, lane, summary[TOP], summary[PEAK])
+    for k in range(TOP):
+        changed = changed or groups[g, k, lane] != summary[k]
+        groups[g, k, lane] = summary[k]
+    return changed
+
+
+def plant(
+    blocks: Floats,
+    num_blocks: int,
+    groups: Floats,
+    levels: Integers,
+    root: Floats,
+    outlook: Floats,
+    scratch: Floats,
+) -> None:
+    """Summarise all blocks, and those summaries, up to one of all."""
+    tops, peaks = scratch[0], scratch[1]
+    groups[:, :HIGH] = np.inf
+    groups[:, HIGH:ERA] = -np.inf
+    groups[:, ERA:] = 0.0
+    children = num_blocks
+    for level in range(len(levels) - 1):
+        for child in range(children):
+            if level == 0:
+                summarise_block(blocks, outlook, child, root, tops, peaks)
+            else:
+                summarise_group(groups, outlook, levels[level - 1] + child, root, tops, peaks)
+            put(groups, outlook, levels[level] + child // LANES, child % LANES, root)
+        children = levels[level + 1] - levels[level]
+    summarise_group(groups, outlook, levels[-1] - 1, root, tops, peaks)
 
 
 def refresh(
-    table: Floats,
-    lows: Floats,
-    highs: Floats,
-    prepared: Floats,
-    weights: Floats,
-    max_load: float,
-    max_network_latency_ms: float,
+    blocks: Floats,
+    groups: Floats,
+    levels: Integers,
+    root: Floats,
+    outlook: Floats,
+    scratch: Floats,
     index: int,
 ) -> None:
-    """Bring one node and its block up to date."""
-    derive(table, index, weights, max_load, max_network_latency_ms)
-    summarise(table, lows, highs, prepared, index // BLOCK_SIZE)
+    """Bring a tree up to date with a block that has changed."""
+    tops, peaks, summary = scratch[0], scratch[1], scratch[2]
+    summarise_block(blocks, outlook, index, summary, tops, peaks)
+    for level in range(len(levels) - 1):
+        g = levels[level] + index // LANES
+        if not put(groups, outlook, g, index % LANES, summary):
+            return
+        summarise_group(groups, outlook, g, summary, tops, peaks)
+        index //= LANES
+    for k in range(NUM_SUMMARIES):
+        root[k] = summary[k]
 
 
-def refresh_all(
-    table: Floats,
-    lows: Floats,
-    highs: Floats,
-    prepared: Floats,
-    weights: Floats,
-    max_load: float,
-    max_network_latency_ms: float,
+def lane_bounds(
+    groups: Floats,
+    outlook: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+    g: int,
+    tops: Floats,
+    peaks: Floats,
 ) -> None:
-    """Bring every node and block up to date."""
-    for i in range(table.shape[1]):
-        derive(table, i, weights, max_load, max_network_latency_ms)
-    for block in range(lows.shape[1]):
-        summarise(table, lows, highs, prepared, block)
-
-
-def passes(table: Floats, cpu: float, memory: float, i: int) -> bool:
-    """Whether a node is open and has the demand free."""
-    return bool(table[OPEN_CPU, i] >= cpu and table[FREE_MEMORY, i] >= memory)
-
-
-def share_left(table: Floats, cpu: float, memory: float, i: int) -> float:
-    """Mean share of CPU and memory that a task would leave free."""
-    return (table[OPEN_CPU, i] - cpu) * table[PER_CPU, i] + (
-        table[FREE_MEMORY, i] - memory
-    ) * table[PER_MEMORY, i]
-
-
-def best_merit(
-    table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float
-) -> tuple[int, float]:
-    """Index and merit of the best node under `paper`, -1 where none passes."""
-    index = -1
-    highest = 0.0
-    for block in range(highs.shape[1]):
-        if (
-            highs[MERIT, block] <= highest
-            or highs[OPEN_CPU, block] < cpu
-            or highs[FREE_MEMORY, block] < memory
-        ):
+    """The most that may be found below each lane of a group, -infinity for nothing."""
+    if scoring == NORMALIZED:
+        bound(groups, outlook, g, tops, peaks)
+        return
+    group = groups[g]
+    for lane in range(LANES):
+        tops[lane] = -np.inf
+        if group[MOST_CPU, lane] < cpu or group[MOST_MEMORY, lane] < memory:
             continue
-        start = block * BLOCK_SIZE
-        for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-            if table[MERIT, i] > highest and passes(table, cpu, memory, i):
-                highest = table[MERIT, i]
-                index = i
+        if scoring == PAPER:
+            tops[lane] = group[BEST_MERIT, lane]
+        elif group[LOW + 3, lane] <= slo_ms:
+            tops[lane] = -group[LOW + 4, lane]
+
+
+def look(
+    blocks: Floats,
+    outlook: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+    b: int,
+    index: int,
+    highest: float,
+    fastest: float,
+) -> tuple[int, float, float, float]:
+    """The best of a block and of what was found before: index, score and latency; and
+    the highest score of the block.
+    """
+    top = -np.inf
+    for lane in range(LANES):
+        if not passes(blocks, cpu, memory, b, lane):
+            continue
+        i = b * LANES + lane
+        latency = 0.0
+        if scoring == NORMALIZED:
+            value = score(blocks, outlook, b, lane)
+        elif scoring == PAPER:
+            value = blocks[b, MERIT, lane]
+        else:
+            value = -blocks[b, EMISSIONS_G, lane]
+            latency = blocks[b, LATENCY_MS, lane]
+            if latency > slo_ms:
+                continue
+        top = max(top, value)
+        if value > highest or (
+            value == highest and (latency < fastest or (latency == fastest and i < index))
+        ):
+            index, highest, fastest = i, value, latency
+    return index, highest, fastest, top
+
+
+def scan(
+    blocks: Floats,
+    num_blocks: int,
+    outlook: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+) -> tuple[int, float]:
+    """The best of all nodes, looked at one by one: index, -1 for none, and score."""
+    index, highest, fastest = first_found(scoring)
+    for b in range(num_blocks):
+        index, highest, fastest, _ = look(
+            blocks, outlook, scoring, cpu, memory, slo_ms, b, index, highest, fastest
+        )
     return index, highest
 
 
-def least_emissions(
-    table: Floats, lows: Floats, highs: Floats, cpu: float, memory: float, slo_ms: float
+def first_found(scoring: int) -> tuple[int, float, float]:
+    """What is found before any look: nothing, and under `paper` nothing of merit 0."""
+    return -1, 0.0 if scoring == PAPER else -np.inf, 0.0 if scoring != CONSTRAINED else np.inf
+
+
+def search(
+    blocks: Floats,
+    num_blocks: int,
+    groups: Floats,
+    levels: Integers,
+    outlook: Floats,
+    scratch: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
 ) -> tuple[int, float]:
-    """Index and minus the emissions of the best node under `constrained`."""
-    index = -1
-    least = np.inf
-    fastest = np.inf
-    for block in range(highs.shape[1]):
-        if (
-            lows[EMISSIONS_G, block] > least
-            or lows[LATENCY_MS, block] > slo_ms
-            or highs[OPEN_CPU, block] < cpu
-            or highs[FREE_MEMORY, block] < memory
-        ):
-            continue
-        start = block * BLOCK_SIZE
-        for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-            emissions = table[EMISSIONS_G, i]
-            latency = table[LATENCY_MS, i]
-            better = emissions < least or (emissions == least and latency < fastest)
-            if better and latency <= slo_ms and passes(table, cpu, memory, i):
-                least = emissions
-                fastest = latency
-                index = i
-    return index, -least
-
-
-def any_divided(lows: Floats, highs: Floats, cpu: float, memory: float) -> bool:
-    """Whether some nodes of any block pass and others do not."""
-    least_cpu, least_memory = lows[OPEN_CPU], lows[FREE_MEMORY]
-    best_shares = highs[SHARE_LEFT]
-    count = 0
-    for block in range(len(least_cpu)):
-        part = least_cpu[block] < cpu or least_memory[block] < memory
-        count += 1 if part and best_shares[block] > -np.inf else 0
-    return count > 0
-
-
-def column_range(
-    table: Floats,
-    lows: Floats,
-    highs: Floats,
-    cpu: float,
-    memory: float,
-    divided: bool,
-    row: int,
-) -> tuple[float, float]:
-    """Lowest and highest value of a row over the nodes that pass."""
-    least_cpu, least_memory = lows[OPEN_CPU], lows[FREE_MEMORY]
-    row_lows, row_highs = lows[row], highs[row]
-    low = np.inf
-    high = -np.inf
-    for block in range(len(row_lows)):
-        whole = least_cpu[block] >= cpu and least_memory[block] >= memory
-        low = row_lows[block] if whole and row_lows[block] < low else low
-        high = row_highs[block] if whole and row_highs[block] > high else high
-    if not divided:
-        return low, high
-    for block in range(len(row_lows)):
-        if row_lows[block] >= low and row_highs[block] <= high:
-            continue
-        start = block * BLOCK_SIZE
-        for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-            if passes(table, cpu, memory, i):
-                low = min(low, table[row, i])
-                high = max(high, table[row, i])
-    return low, high
-
-
-def share_range(lows: Floats, highs: Floats) -> tuple[float, float]:
-    """Lowest and highest share left free over the nodes that pass."""
-    row_lows, row_highs = lows[SHARE_LEFT], highs[SHARE_LEFT]
-    low = np.inf
-    high = -np.inf
-    for block in range(len(row_lows)):
-        low = min(low, row_lows[block])
-        high = max(high, row_highs[block])
-    return low, high
-
-
-def scale_of(low: float, high: float) -> float:
-    """What makes a range one wide; 0 where it has no spread."""
-    spread = high - low
-    return 1.0 / spread if spread >= SMALLEST_SPREAD else 0.0
-
-
-def size_of(low: float, high: float, gain: float, leaning: float) -> float:
-    """The largest magnitude in a range times its gain."""
-    return max(abs(low), abs(high)) * max(gain, leaning)
-
-
-def extreme_of(lows: Floats, highs: Floats, row: int, factor: float) -> Floats:
-    """Per block, what of a row makes most of a factor."""
-    return highs[row] if factor >= 0.0 else lows[row]
-
-
-def best_scaled(
-    table: Floats,
-    lows: Floats,
-    highs: Floats,
-    prepared: Floats,
-    weights: Floats,
-    cpu: float,
-    memory: float,
-) -> tuple[int, float, float, float, float, float, float]:
-    """Index, score and scaled components of the best node under `normalized`."""
-    num_blocks = highs.shape[1]
-    if prepared[PREPARED_CPU] != cpu or prepared[PREPARED_MEMORY] != memory:
-        prepared[PREPARED_CPU] = cpu
-        prepared[PREPARED_MEMORY] = memory
-        for block in range(num_blocks):
-            summarise_task(table, lows, highs, prepared, block)
-
-    share_low, share_high = share_range(lows, highs)
-    if share_high == -np.inf:
-        return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    scan = (table, lows, highs, cpu, memory, any_divided(lows, highs, cpu, memory))
-    headroom_low, headroom_high = column_range(*scan, HEADROOM)
-    latency_low, latency_high = column_range(*scan, LATENCY_MS)
-    balance_low, balance_high = column_range(*scan, BALANCE)
-    emissions_low, emissions_high = column_range(*scan, EMISSIONS_G)
-    resource_scale = scale_of(share_low, share_high)
-    load_scale = scale_of(headroom_low, headroom_high)
-    performance_scale = scale_of(latency_low, latency_high)
-    balance_scale = scale_of(balance_low, balance_high)
-    carbon_scale = scale_of(emissions_low, emissions_high)
-    resource_gain = weights[0] * resource_scale
-    load_gain = weights[1] * load_scale
-    performance_gain = weights[2] * performance_scale
-    balance_gain = weights[3] * balance_scale
-    carbon_gain = weights[4] * carbon_scale
-
-    more_resource = resource_gain - prepared[LEANING]
-    more_load = load_gain - prepared[LEANING + 1]
-    more_performance = performance_gain - prepared[LEANING + 2]
-    more_balance = balance_gain - prepared[LEANING + 3]
-    more_carbon = carbon_gain - prepared[LEANING + 4]
-    worst = (
-        share_low * resource_gain
-        + headroom_low * load_gain
-        - latency_high * performance_gain
-        + balance_low * balance_gain
-        - emissions_high * carbon_gain
+    """The same, by looks at few nodes."""
+    index, highest, fastest = first_found(scoring)
+    root = len(levels) - 2
+    tops, peaks, waiting = (
+        scratch[: root + 1],
+        scratch[root + 1 : -root - 2],
+        scratch[-root - 2 : -1],
     )
-    slack = ROUNDING * (
-        size_of(share_low, share_high, resource_gain, prepared[LEANING])
-        + size_of(headroom_low, headroom_high, load_gain, prepared[LEANING + 1])
-        + size_of(latency_low, latency_high, performance_gain, prepared[LEANING + 2])
-        + size_of(balance_low, balance_high, balance_gain, prepared[LEANING + 3])
-        + size_of(emissions_low, emissions_high, carbon_gain, prepared[LEANING + 4])
-    )
-    unsure = not slack < UNSURE
-    best_shares, peaks = highs[SHARE_LEFT], highs[PEAK]
-    shares = extreme_of(lows, highs, SHARE_LEFT, more_resource)
-    headrooms = extreme_of(lows, highs, HEADROOM, more_load)
-    latencies = extreme_of(lows, highs, LATENCY_MS, -more_performance)
-    balances = extreme_of(lows, highs, BALANCE, more_balance)
-    emissions = extreme_of(lows, highs, EMISSIONS_G, -more_carbon)
-    bounds = np.empty(num_blocks)
-    for block in range(num_blocks):
-        if best_shares[block] == -np.inf:
-            bounds[block] = -np.inf
-        elif unsure:
-            bounds[block] = np.inf
-        else:
-            bounds[block] = (
-                peaks[block]
-                + shares[block] * more_resource
-                + headrooms[block] * more_load
-                - latencies[block] * more_performance
-                + balances[block] * more_balance
-                - emissions[block] * more_carbon
-                - worst
-                + slack
-            )
-    promising = int(np.argmax(bounds))
+    # The group that is looked into on each level, counted from the level's first.
+    at = scratch[-1]
+    at[root] = 0.0
+    looks_left = 8 + num_blocks // 8
 
-    # The most promising block first, so that most others need no look.
-    index = -1
-    highest = -np.inf
-    for turn in range(-1, num_blocks):
-        block = promising if turn < 0 else turn
-        if bounds[block] < highest or bounds[block] == -np.inf:
+    level = root
+    fresh = True
+    while looks_left > 0:
+        here = int(at[level])
+        g = levels[level] + here
+        if fresh:
+            lane_bounds(groups, outlook, scoring, cpu, memory, slo_ms, g, tops[level], peaks[level])
+            copy(tops[level], waiting[level])
+            fresh = False
+        lane = lane_of_highest(waiting[level])
+        most = waiting[level, lane]
+        child = here * LANES + lane
+        if most < highest or most == -np.inf:
+            # All that is left here is out: up, with closer bounds.
+            if level == root:
+                return index, highest
+            level += 1
+            if scoring == NORMALIZED:
+                top, peak = highest_of(tops[level - 1]), highest_of(peaks[level - 1])
+                tops[level, here % LANES] = top
+                peaks[level, here % LANES] = peak
+                g = levels[level] + here // LANES
+                learn(groups, outlook, g, here % LANES, top, peak)
             continue
-        prepared[LOOKS] += 1.0
-        start = block * BLOCK_SIZE
-        for i in range(start, min(table.shape[1], start + BLOCK_SIZE)):
-            score = (
-                (share_left(table, cpu, memory, i) - share_low) * resource_gain
-                + (table[HEADROOM, i] - headroom_low) * load_gain
-                + (latency_high - table[LATENCY_MS, i]) * performance_gain
-                + (table[BALANCE, i] - balance_low) * balance_gain
-                + (emissions_high - table[EMISSIONS_G, i]) * carbon_gain
-            )
-            better = score > highest or (score == highest and i < index)
-            if better and passes(table, cpu, memory, i):
-                highest = score
-                index = i
-    if prepared[LOOKS] > num_blocks:
-        prepared[LOOKS] = 0.0
-        prepared[LEANING] = resource_gain
-        prepared[LEANING + 1] = load_gain
-        prepared[LEANING + 2] = performance_gain
-        prepared[LEANING + 3] = balance_gain
-        prepared[LEANING + 4] = carbon_gain
-        for block in range(num_blocks):
-            summarise_task(table, lows, highs, prepared, block)
+        waiting[level, lane] = -np.inf
+        if most == highest and index >= 0:
+            latency = groups[g, LOW + 3, lane] if scoring == CONSTRAINED else 0.0
+            first = child * LANES ** (level + 1)
+            if latency > fastest or (latency == fastest and first > index):
+                continue
+        if level > 0:
+            level -= 1
+            at[level] = child
+            fresh = True
+            continue
+        looks_left -= 1
+        index, highest, fastest, top = look(
+            blocks, outlook, scoring, cpu, memory, slo_ms, child, index, highest, fastest
+        )
+        if scoring == NORMALIZED:
+            tops[0, lane] = top
+            peaks[0, lane] = top + outlook[CONSTANT] + outlook[SLACK]
+            learn(groups, outlook, g, lane, top, peaks[0, lane])
+    return scan(blocks, num_blocks, outlook, scoring, cpu, memory, slo_ms)
+
+
+def placement(
+    states: Floats, blocks: Floats, outlook: Floats, scoring: int, index: int, highest: float
+) -> tuple[int, float, float, float, float, float, float, float, float, float]:
+    """Index, score, components, latency, energy and emissions; index -1 for none."""
+    if index < 0:
+        return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    resource, load, performance, balance, carbon = components(
+        states, blocks, outlook, scoring, index
+    )
+    # Uncompiled, these are NumPy's scalars.
     return (
-        index,
-        highest,
-        (share_left(table, cpu, memory, index) - share_low) * resource_scale,
-        (table[HEADROOM, index] - headroom_low) * load_scale,
-        (latency_high - table[LATENCY_MS, index]) * performance_scale,
-        (table[BALANCE, index] - balance_low) * balance_scale,
-        (emissions_high - table[EMISSIONS_G, index]) * carbon_scale,
+        int(index),
+        float(highest),
+        float(resource),
+        float(load),
+        float(performance),
+        float(balance),
+        float(carbon),
+        float(blocks[index // LANES, LATENCY_MS, index % LANES]),
+        float(predicted_energy_j(states, index)),
+        float(blocks[index // LANES, EMISSIONS_G, index % LANES]),
     )
 
 
-def choose(
-    table: Floats,
-    lows: Floats,
-    highs: Floats,
-    prepared: Floats,
+def components(
+    states: Floats, blocks: Floats, outlook: Floats, scoring: int, i: int
+) -> tuple[float, float, float, float, float]:
+    """The components of a node's score."""
+    if scoring != NORMALIZED:
+        return paper_components(states, i)
+    b, lane = i // LANES, i % LANES
+    share = share_left(blocks, outlook[CPU], outlook[MEMORY], b, lane)
+    low, high = SPREAD, SPREAD + NUM_TRAITS
+    return (
+        (share - outlook[low]) * gain_of(outlook[low], outlook[high], 1.0),
+        (blocks[b, HEADROOM, lane] - outlook[low + 1])
+        * gain_of(outlook[low + 1], outlook[high + 1], 1.0),
+        (outlook[high + 3] - blocks[b, LATENCY_MS, lane])
+        * gain_of(outlook[low + 3], outlook[high + 3], 1.0),
+        (blocks[b, BALANCE, lane] - outlook[low + 2])
+        * gain_of(outlook[low + 2], outlook[high + 2], 1.0),
+        (outlook[high + 4] - blocks[b, EMISSIONS_G, lane])
+        * gain_of(outlook[low + 4], outlook[high + 4], 1.0),
+    )
+
+
+def spread_of(blocks: Floats, num_blocks: int, cpu: float, memory: float, spread: Floats) -> None:
+    """Five lows and five highs of the traits over the nodes that pass."""
+    spread[:NUM_TRAITS] = np.inf
+    spread[NUM_TRAITS:] = -np.inf
+    for b in range(num_blocks):
+        for lane in range(LANES):
+            if not passes(blocks, cpu, memory, b, lane):
+                continue
+            share = share_left(blocks, cpu, memory, b, lane)
+            spread[0] = min(spread[0], share)
+            spread[NUM_TRAITS] = max(spread[NUM_TRAITS], share)
+            for trait in range(1, NUM_TRAITS):
+                value = blocks[b, HEADROOM + trait - 1, lane]
+                spread[trait] = min(spread[trait], value)
+                spread[NUM_TRAITS + trait] = max(spread[NUM_TRAITS + trait], value)
+
+
+def choose_by_scan(
+    states: Floats,
+    blocks: Floats,
+    num_blocks: int,
     weights: Floats,
     scoring: int,
     cpu: float,
     memory: float,
     slo_ms: float,
 ) -> tuple[int, float, float, float, float, float, float, float, float, float]:
-    """Index, score, components, latency, energy and emissions of the best node under a
-    scoring, -1 where there is none.
-    """
-    parts = (0.0, 0.0, 0.0, 0.0, 0.0)
-    if scoring == 1:
-        index, score, r, l, p, b, c = best_scaled(
-            table, lows, highs, prepared, weights, cpu, memory
-        )
-        parts = (r, l, p, b, c)
-    elif scoring == 0:
-        index, score = best_merit(table, lows, highs, cpu, memory)
-    else:
-        index, score = least_emissions(table, lows, highs, cpu, memory, slo_ms)
-    if index < 0:
-        return -1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    if scoring != 1:
-        parts = paper_components(table, index)
-    # Uncompiled, these are NumPy's scalars.
-    return (
-        int(index),
-        float(score),
-        float(parts[0]),
-        float(parts[1]),
-        float(parts[2]),
-        float(parts[3]),
-        float(parts[4]),
-        float(table[LATENCY_MS, index]),
-        float(predicted_energy_j(table, index)),
-        float(table[EMISSIONS_G, index]),
+    """The best node, by a look at every one; see `placement`."""
+    outlook = np.zeros(NUM_OUTLOOK)
+    outlook[CPU] = cpu
+    outlook[MEMORY] = memory
+    if scoring == NORMALIZED:
+        spread = np.empty(2 * NUM_TRAITS)
+        spread_of(blocks, num_blocks, cpu, memory, spread)
+        if spread[NUM_TRAITS] == -np.inf:
+            return placement(states, blocks, outlook, scoring, -1, 0.0)
+        face(outlook, spread, weights)
+    index, highest = scan(blocks, num_blocks, outlook, scoring, cpu, memory, slo_ms)
+    return placement(states, blocks, outlook, scoring, index, highest)
+
+
+def choose(
+    states: Floats,
+    blocks: Floats,
+    num_blocks: int,
+    groups: Floats,
+    levels: Integers,
+    root: Floats,
+    outlook: Floats,
+    scratch: Floats,
+    weights: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+) -> tuple[int, float, float, float, float, float, float, float, float, float]:
+    """The best node, by a tree; see `placement`."""
+    if root[HIGH] == -np.inf:
+        return placement(states, blocks, outlook, scoring, -1, 0.0)
+    if scoring == NORMALIZED:
+        same = outlook[TODAY] != 0.0
+        for k in range(2 * NUM_TRAITS):
+            same = same and outlook[SPREAD + k] == root[k]
+        if not same:
+            face(outlook, root, weights)
+    index, highest = search(
+        blocks, num_blocks, groups, levels, outlook, scratch, scoring, cpu, memory, slo_ms
     )
+    return placement(states, blocks, outlook, scoring, index, highest)
 
 
-TABLE_KERNELS = (refresh, refresh_all, choose)
+def hold(
+    states: Floats,
+    blocks: Floats,
+    weights: Floats,
+    max_load: float,
+    max_network_latency_ms: float,
+    cpu: float,
+    memory: float,
+    i: int,
+) -> None:
+    """Take a task's needs and a running-task slot on a node."""
+    states[i, RESERVED_CPU] += cpu
+    states[i, RESERVED_MEMORY] += memory
+    states[i, RUNNING] += 1.0
+    derive(states, blocks, weights, max_load, max_network_latency_ms, i)
+
+
+def place_run(
+    states: Floats,
+    blocks: Floats,
+    num_blocks: int,
+    groups: Floats,
+    levels: Integers,
+    root: Floats,
+    outlook: Floats,
+    scratch: Floats,
+    weights: Floats,
+    scoring: int,
+    max_load: float,
+    max_network_latency_ms: float,
+    cpu: float,
+    memory: float,
+    chosen: Integers,
+) -> None:
+    """Place tasks of one demand one after another, each seeing those before; by scans where
+    there are no groups.
+    """
+    planted = len(groups) > 0
+    for task in range(len(chosen)):
+        if planted:
+            placed = choose(
+                states,
+                blocks,
+                num_blocks,
+                groups,
+                levels,
+                root,
+                outlook,
+                scratch,
+                weights,
+                scoring,
+                cpu,
+                memory,
+                np.inf,
+            )
+        else:
+            placed = choose_by_scan(
+                states, blocks, num_blocks, weights, scoring, cpu, memory, np.inf
+            )
+        index = placed[0]
+        chosen[task] = index
+        if index >= 0:
+            hold(states, blocks, weights, max_load, max_network_latency_ms, cpu, memory, index)
+            if planted:
+                refresh(blocks, groups, levels, root, outlook, scratch, index // LANES)
+
+
+def derive_all(
+    states: Floats,
+    blocks: Floats,
+    weights: Floats,
+    max_load: float,
+    max_network_latency_ms: float,
+) -> None:
+    """Bring what decisions read of every node up to date."""
+    for i in range(len(states)):
+        derive(states, blocks, weights, max_load, max_network_latency_ms, i)
+
+
+TABLE_KERNELS = (derive, derive_all, hold, plant, refresh, choose, choose_by_scan, place_run)
 """What the node table calls."""
 
 HELPERS: tuple[Any, ...] = (
+    copy,
+    highest_of,
+    lowest_of,
+    lane_of_highest,
     free_cpu,
     predicted_energy_j,
     paper_components,
-    derive,
-    summarise,
-    summarise_task,
-    best_merit,
-    best_scaled,
-    least_emissions,
     passes,
     share_left,
-    any_divided,
-    column_range,
-    share_range,
-    scale_of,
-    size_of,
-    extreme_of,
+    gain_of,
+    face,
+    score,
+    summarise_block,
+    all_of_era,
+    bound,
+    summarise_group,
+    learn,
+    put,
+    lane_bounds,
+    look,
+    scan,
+    first_found,
+    search,
+    placement,
+    components,
+    spread_of,
+    derive,
+    hold,
+    refresh,
+    choose,
+    choose_by_scan,
 )
 """What those call in turn."""

@@ -234,7 +234,7 @@ def test_nodes_are_needed_and_their_names_differ(paper_nodes: list[Node]) -> Non
         schedule(Task(), [])
     with pytest.raises(ValueError, match="no nodes"):
         Scheduler([])
-    with pytest.raises(ValueError, match="share a name"):
+    with pytest.raises(ValueError, match="two nodes are named 'node-high'"):
         Scheduler([paper_nodes[0], paper_nodes[0]])
 
 

@@ -34,6 +34,7 @@ struct Node
     {
         return values[static_cast<std::size_t>(field)];
     }
+    double &operator[](Field field) { return values[static_cast<std::size_t>(field)]; }
 };
 
 /// One request to be placed.

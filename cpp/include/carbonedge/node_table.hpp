@@ -1,12 +1,16 @@
 #pragma once
 
+#include "carbonedge/block.hpp"
+#include "carbonedge/forest.hpp"
 #include "carbonedge/node.hpp"
+#include "carbonedge/reservations.hpp"
+#include "carbonedge/scan.hpp"
 #include "carbonedge/scoring.hpp"
-#include "carbonedge/selection.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -22,12 +26,8 @@ struct Placement
     double latency_ms;
     double energy_j;
     double emissions_g;
+    Ticket ticket; ///< 0 where nothing was reserved
 };
-
-/// Names a reservation until it is completed: its slot in the low half, in the high
-/// half a stamp that no other reservation of this process has, of whatever table,
-/// until 2^32 more were made. Never 0.
-using Ticket = std::uint64_t;
 
 /// Why a node cannot take a task.
 enum class Refusal
@@ -38,87 +38,122 @@ enum class Refusal
     cpu,             ///< too little free
     memory,          ///< too little free
     slo,             ///< predicted latency above slo_ms (`constrained` only)
+    removed,         ///< no longer there
 };
 
-/// The state of all nodes, kept by column, with what a decision derives from
-/// it kept beside it and brought up to date when a node changes, in O(kBlockSize).
-/// Values are checked where they enter, in Python. Not safe for use from several
-/// threads.
+/// What a decision makes of one node. Score and components are 0 where it refuses.
+struct Explanation
+{
+    Refusal refusal;
+    double score;
+    Components components;
+    double latency_ms;
+    double energy_j;
+    double emissions_g;
+};
+
+/// One number per node, by field; all of one length.
+using Columns = std::array<std::span<double const>, kNumFields>;
+
+/// The state of all nodes, with what decisions derive from it kept up to date.
+/// Decisions cost what search.hpp says, changes to a node O(log nodes). Values are
+/// checked where they enter, in Python. Safe for use from several threads: each
+/// function sees and leaves a whole state.
 class NodeTable
 {
 public:
+    explicit NodeTable(Policy const &policy) : policy_(policy) {}
     NodeTable(std::vector<Node> const &nodes, Policy const &policy);
+    NodeTable(Columns const &columns, Policy const &policy);
 
-    [[nodiscard]] std::size_t size() const { return open_cpu_.size(); }
+    /// Of all indices given out, removed nodes too.
+    [[nodiscard]] std::size_t size() const;
 
+    /// Whether there is such a node, not removed.
+    [[nodiscard]] bool has(std::size_t index) const;
+
+    /// The state of a node; of a removed one, the last.
     [[nodiscard]] Node node(std::size_t index) const;
 
-    /// The best node for the task, or nothing when none can take it. Costs are
-    /// those of the scans in selection.hpp.
+    /// The best node for the task, or nothing when none can take it.
     [[nodiscard]] std::optional<Placement> select(Task const &task);
 
-    /// Why each node would refuse the task.
-    [[nodiscard]] std::vector<Refusal> refusals(Task const &task) const;
+    /// The same by a look at every node, which for one decision costs less.
+    [[nodiscard]] std::optional<Placement> scan(Task const &task) const;
 
-    /// Takes the task's CPU, memory and a running-task slot on a node.
-    Ticket reserve(Task const &task, std::size_t index);
+    /// Selects, and takes the task's CPU, memory and a running-task slot there.
+    std::optional<Placement> place(Task const &task);
 
-    /// Selects and reserves for each task in turn, each seeing those before it;
-    /// writes the chosen indices to `chosen`, -1 where no node fits. These
-    /// reservations last as long as the table.
-    void reserve_many(std::span<double const> cpu_cores,
-                      std::span<double const> memory_mb,
-                      std::span<std::int64_t> chosen);
+    /// Places task after task, each seeing those before it; writes indices to
+    /// `chosen`, -1 where no node fits, and to `tickets`, unless that is empty. Without
+    /// tickets these reservations last as long as the table. Other threads may come
+    /// between tasks.
+    void place_many(std::span<double const> cpu_cores,
+                    std::span<double const> memory_mb,
+                    std::span<std::int64_t> chosen,
+                    std::span<Ticket> tickets);
 
     /// Gives back what was reserved and moves the node's avg_time_ms towards
-    /// elapsed_ms; a node without history takes elapsed_ms as it is.
-    /// Throws std::invalid_argument, and changes nothing, for a ticket that is
-    /// unknown or was completed before.
+    /// elapsed_ms; a node without history takes elapsed_ms as it is. Where the node was
+    /// removed meanwhile, that is all. Throws std::invalid_argument, and changes
+    /// nothing, for a ticket that is unknown or was completed before.
     void complete(Ticket ticket, double elapsed_ms);
 
-    /// Sets one value of one node.
+    /// Sets one value of one node. Throws std::out_of_range where there is none.
     void set(std::size_t index, Field field, double value);
+
+    /// Takes up a node; its index is one above the last, whatever was removed.
+    std::size_t add(Node const &node);
+
+    /// Removes a node. Its tasks may still be completed. Throws std::out_of_range where
+    /// there is none.
+    void remove(std::size_t index);
+
+    /// Why a node refuses the task.
+    [[nodiscard]] Refusal refusal(std::size_t index, Task const &task) const;
+
+    /// What a decision for the task makes of each node.
+    [[nodiscard]] std::vector<Explanation> explain(Task const &task) const;
 
     /// Free CPU (cores) and memory (MB) of a node, reservations taken off.
     [[nodiscard]] double free_cpu_cores(std::size_t index) const;
     [[nodiscard]] double free_memory_mb(std::size_t index) const;
 
+    [[nodiscard]] std::vector<Reservation> reservations() const;
+
+    /// Puts back the reservations of a table whose nodes, with their running tasks, are
+    /// those of this one. This one must have none.
+    void restore(std::vector<Reservation> const &reservations);
+
 private:
-    struct Reservation
+    struct State
     {
-        std::uint32_t stamp;
-        bool open;
-        std::size_t index;
-        double cpu;
-        double memory;
+        Node node; // parallelism 0 once it is removed
+        double reserved_cpu = 0.0;
+        double reserved_memory = 0.0;
     };
 
-    [[nodiscard]] double free_cpu(std::size_t index) const;
-    [[nodiscard]] Demand demand(Task const &task) const;
-    [[nodiscard]] Columns columns() const;
-    [[nodiscard]] Placement placement(Choice const &choice) const;
-    void hold(std::size_t index, Demand const &needs);
+    [[nodiscard]] double free_cpu(State const &state) const;
+    [[nodiscard]] Refusal refusal_unlocked(std::size_t index, Task const &task) const;
+    [[nodiscard]] Placement placement(Choice const &choice,
+                                      Outlook const &outlook) const;
+    // These leave in `outlook` what scores were made under, where they were scaled.
+    [[nodiscard]] std::optional<Choice>
+    by_scan(Demand const &demand, double slo_ms, Outlook &outlook) const;
+    std::optional<Choice>
+    by_search(Demand const &demand, double slo_ms, Outlook &outlook);
+    void check(std::size_t index) const;
+    void append(Node const &node);
+    void hold(std::size_t index, Demand const &demand);
     void derive(std::size_t index);
+    void derive_queue(std::size_t index);
     void refresh(std::size_t index);
 
     Policy policy_;
-    std::array<std::vector<double>, kNumFields> fields_;
-    std::vector<double> reserved_cpu_;
-    std::vector<double> reserved_memory_;
-
-    std::vector<double> open_cpu_;
-    std::vector<double> free_memory_;
-    std::vector<double> per_cpu_;
-    std::vector<double> per_memory_;
-    std::vector<double> merit_;
-    std::vector<double> headroom_;
-    std::vector<double> balance_;
-    std::vector<double> latency_ms_;
-    std::vector<double> emissions_g_;
-    Blocks blocks_;
-
-    std::vector<Reservation> reservations_;
-    std::vector<std::size_t> vacant_;
-    Workspace workspace_;
+    std::vector<State> states_;
+    std::vector<Block> blocks_;
+    Forest forest_;
+    Reservations reservations_;
+    mutable std::mutex mutex_;
 };
 } // namespace carbonedge

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from carbonedge._backend import backend
+from carbonedge._kernels import FIELDS
 from carbonedge._validation import LARGEST, fraction, non_negative, target
 from carbonedge.cluster import NODE_RULES, Cluster, Node
 from carbonedge.exceptions import InfeasibleError
+from carbonedge.scheduling.columns import checked_columns, checked_names
 from carbonedge.scheduling.decision import Decision
+from carbonedge.scheduling.explanation import Explanation, explanations, refusal_text
+from carbonedge.scheduling.snapshot import Snapshot, checked_snapshot
 from carbonedge.scheduling.task import Task
-from carbonedge.scheduling.weights import Weights, resolve_mode, resolve_scoring
+from carbonedge.scheduling.weights import SCORINGS, Weights, resolve_mode, resolve_scoring
 
 if TYPE_CHECKING:
     from carbonedge._core import NodeTable
@@ -25,15 +29,18 @@ __all__ = ["Scheduler", "schedule"]
 
 MAX_LOAD = 0.8
 SMOOTHING = 0.2
-UPDATABLE = (
-    "load",
-    "intensity_g_per_kwh",
-    "network_latency_ms",
-    "avg_time_ms",
-    "power_w",
-    "pue",
-    "embodied_g_per_hour",
-)
+LEAST = math.ulp(0.0)
+UPDATABLE = {
+    "load": (FIELDS.index("load"), 0.0, 1.0),
+    "intensity_g_per_kwh": (FIELDS.index("intensity_g_per_kwh"), 0.0, LARGEST),
+    "network_latency_ms": (FIELDS.index("network_latency_ms"), 0.0, LARGEST),
+    "avg_time_ms": (FIELDS.index("avg_time_ms"), 0.0, LARGEST),
+    "power_w": (FIELDS.index("power_w"), LEAST, LARGEST),
+    "pue": (FIELDS.index("pue"), 1.0, LARGEST),
+    "embodied_g_per_hour": (FIELDS.index("embodied_g_per_hour"), 0.0, LARGEST),
+}
+"""The place of each among the core's fields, and the range in which its rule holds."""
+
 MOST_REASONS = 8
 
 # Makes a Decision of the core's tuple without unpacking it.
@@ -42,7 +49,7 @@ _new = tuple.__new__
 
 def schedule(
     task: Task,
-    nodes: Sequence[Node],
+    nodes: Sequence[Node] | Mapping[str, ArrayLike],
     *,
     mode: str | Weights = "balanced",
     scoring: str = "normalized",
@@ -56,7 +63,7 @@ def schedule(
     task
         What is to be placed.
     nodes
-        The candidates, as they are now.
+        The candidates, as they are now; or arrays by column, as for a `Scheduler`.
     mode
         A name in `MODES`, or weights of your own.
     scoring
@@ -80,10 +87,17 @@ def schedule(
         range.
     """
     limits = _checked_limits(max_load, max_network_latency_ms)
-    table = _table(nodes, mode, scoring, *limits, SMOOTHING)
-    placed = table.select(task.cpu_cores, task.memory_mb, task.slo_ms)
+    weights, number = _weights_and_scoring(mode, scoring)
+    if isinstance(nodes, Mapping):
+        table = _table(nodes, weights, number, *limits, SMOOTHING)[0]
+        placed = table.scan(task.cpu_cores, task.memory_mb, task.slo_ms)
+    else:
+        _check_intensities(nodes)
+        placed = backend().choose_once(
+            nodes, weights, number, *limits, task.cpu_cores, task.memory_mb, task.slo_ms
+        )
     if placed is None:
-        raise _infeasible(table, task, nodes, *limits)
+        raise _infeasible(*_table(nodes, weights, number, *limits, SMOOTHING), task, limits)
     return _new(Decision, placed)
 
 
@@ -100,7 +114,10 @@ class Scheduler:
     Parameters
     ----------
     nodes
-        A cluster, or its nodes.
+        A cluster, or its nodes; or arrays of shape [nodes] by the names of `Node`'s
+        parameters, which cost no object a node: cpu_cores, memory_mb, power_w and
+        intensity_g_per_kwh at least, a number standing for an array of it. Without a
+        column ``name`` nodes are named by their position, "0" and on.
     mode
         A name in `MODES`, or weights of your own.
     scoring
@@ -118,11 +135,11 @@ class Scheduler:
         If there are no nodes, two share a name, or an argument is out of range.
     """
 
-    __slots__ = ("_indices", "_limits", "_nodes", "_reserve", "_table")
+    __slots__ = ("_indices", "_limits", "_names", "_place", "_smoothing", "_table", "_weights")
 
     def __init__(
         self,
-        nodes: Cluster | Iterable[Node],
+        nodes: Cluster | Iterable[Node] | Mapping[str, ArrayLike],
         *,
         mode: str | Weights = "balanced",
         scoring: str = "normalized",
@@ -130,15 +147,32 @@ class Scheduler:
         max_network_latency_ms: float = math.inf,
         smoothing: float = SMOOTHING,
     ) -> None:
-        self._nodes = nodes.nodes if isinstance(nodes, Cluster) else tuple(nodes)
-        self._indices = {node.name: index for index, node in enumerate(self._nodes)}
-        if len(self._indices) < len(self._nodes):
-            raise ValueError("two nodes share a name: names must differ")
         if fraction("smoothing", smoothing) == 0:
             raise ValueError("smoothing is 0: it must be above 0, or no task is ever learned from")
+        if isinstance(nodes, Cluster):
+            nodes = nodes.nodes
+        elif not isinstance(nodes, Mapping):
+            nodes = tuple(nodes)
         self._limits = _checked_limits(max_load, max_network_latency_ms)
-        self._table = _table(self._nodes, mode, scoring, *self._limits, smoothing)
-        self._reserve = self._table.reserve
+        self._weights = _weights_and_scoring(mode, scoring)
+        self._smoothing = smoothing
+        table, names = _table(nodes, *self._weights, *self._limits, smoothing)
+        indices = None if names is None else {name: index for index, name in enumerate(names)}
+        if names is not None and len(set(names)) < len(names):
+            checked_names(names, len(names))
+        self._keep(table, names, indices)
+
+    def _keep(
+        self, table: NodeTable, names: list[str] | None, indices: dict[str, int] | None
+    ) -> None:
+        self._table = table
+        self._names = names
+        self._indices = indices
+        self._place = table.place
+
+    def __len__(self) -> int:
+        """How many positions were given out, to nodes since removed too."""
+        return len(self._table)
 
     def schedule(self, task: Task) -> Decision:
         """Choose a node for a task and reserve the task's needs on it.
@@ -148,18 +182,19 @@ class Scheduler:
         InfeasibleError
             If no node can take the task; the message says why, for each.
         """
-        placed = self._reserve(task.cpu_cores, task.memory_mb, task.slo_ms)
+        placed = self._place(task.cpu_cores, task.memory_mb, task.slo_ms)
         if placed is None:
-            raise _infeasible(self._table, task, self._nodes, *self._limits)
+            raise _infeasible(self._table, self._names, task, self._limits)
         return _new(Decision, placed)
 
-    def complete(self, decision: Decision, elapsed_ms: float) -> None:
+    def complete(self, decision: Decision | int, elapsed_ms: float) -> None:
         """Free what a decision reserved and learn from the time its task took.
 
         Parameters
         ----------
         decision
-            From `schedule`, once.
+            From `schedule`, or a ticket from `schedule_many`; once. Its node may have
+            been removed meanwhile.
         elapsed_ms
             Moves the node's mean time towards itself by `smoothing`.
 
@@ -169,7 +204,8 @@ class Scheduler:
             If the decision holds no reservation here, or the time is negative or not
             finite. Nothing changes.
         """
-        self._table.complete(decision.ticket, non_negative("elapsed_ms", elapsed_ms))
+        ticket = decision.ticket if isinstance(decision, Decision) else int(decision)
+        self._table.complete(ticket, non_negative("elapsed_ms", elapsed_ms))
 
     def update(self, name: str, **state: float) -> None:
         """Set numbers of a node that have changed.
@@ -188,29 +224,157 @@ class Scheduler:
             If there is no such node or number, or a value is out of its range. Nothing
             changes.
         """
-        if name not in self._indices:
-            raise ValueError(f"there is no node {name!r}: known are {', '.join(self._indices)}")
+        index = self._index(name)
         checked = []
         for field, value in state.items():
             if field not in UPDATABLE:
                 raise ValueError(f"{field!r} cannot be updated: give any of {', '.join(UPDATABLE)}")
-            checked.append((field, NODE_RULES[field](f"{field} of node {name!r}", value)))
-        for field, number in checked:
-            self._table.set(self._indices[name], field, number)
+            position, low, high = UPDATABLE[field]
+            if not (type(value) is float and low <= value <= high):
+                value = NODE_RULES[field](f"{field} of node {name!r}", value)
+            checked.append((position, value))
+        try:
+            for position, number in checked:
+                self._table.set(index, position, number)
+        except IndexError:
+            raise self._unknown(name) from None
 
-    def schedule_many(self, cpu_cores: ArrayLike, memory_mb: ArrayLike) -> NDArray[np.int64]:
-        """Place many tasks one after another, each seeing those before it. Their
-        reservations last as long as the scheduler.
+    def add(self, node: Node) -> int:
+        """Take up a node; returns its position, one above the last.
+
+        Raises
+        ------
+        IntensityUnavailableError
+            If it has no carbon intensity.
+        ValueError
+            If a node of its name is there, or nodes have no names.
+        """
+        node.known_intensity()
+        if self._indices is None:
+            raise ValueError(
+                f"nodes made of arrays without a column 'name' are named by position, not "
+                f"{node.name!r}: give that column, then add"
+            )
+        if node.name in self._indices:
+            raise ValueError(f"there is a node {node.name!r} already: names must differ")
+        index = self._table.add(node)
+        self._indices[node.name] = index
+        return index
+
+    def remove(self, name: str) -> None:
+        """Place no more tasks on a node, and forget it. Tasks that run there may still be
+        completed, and the other nodes keep their positions.
+
+        Raises
+        ------
+        ValueError
+            If there is no such node.
+        """
+        try:
+            self._table.remove(self._index(name))
+        except IndexError:
+            raise self._unknown(name) from None
+        if self._indices is not None:
+            del self._indices[name]
+
+    def explain(self, task: Task) -> list[Explanation]:
+        """What a decision for a task would make of each node. Nothing is reserved.
+
+        Returns
+        -------
+        list of Explanation
+            In the order of the nodes.
+        """
+        return explanations(self._table, task, self._names, self._limits)
+
+    def snapshot(self) -> Snapshot:
+        """All that this scheduler knows, as a plain dict that JSON can hold."""
+        return {
+            "version": 1,
+            "weights": list(self._weights[0]),
+            "scoring": SCORINGS[self._weights[1]],
+            "max_load": self._limits[0],
+            "max_network_latency_ms": None if math.isinf(self._limits[1]) else self._limits[1],
+            "smoothing": self._smoothing,
+            "columns": dict(zip(FIELDS, self._table.columns().tolist(), strict=True)),
+            "names": None if self._names is None else list(self._names),
+            "reservations": [list(held) for held in self._table.reservations()],
+        }
+
+    @classmethod
+    def restore(cls, snapshot: Mapping[str, Any]) -> Self:
+        """A scheduler that goes on where a snapshot was taken, tickets included.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it is not what `snapshot` gives; the message says where.
+        """
+        known = checked_snapshot(snapshot)
+        self = cls.__new__(cls)
+        limit = known["max_network_latency_ms"]
+        self._limits = _checked_limits(known["max_load"], math.inf if limit is None else limit)
+        self._weights = _weights_and_scoring(Weights(*known["weights"]), known["scoring"])
+        self._smoothing = known["smoothing"]
+        columns = [np.array(known["columns"][field], dtype=np.float64) for field in FIELDS]
+        table: NodeTable = backend().NodeTable.from_columns(
+            columns, known["names"], *self._weights, *self._limits, self._smoothing
+        )
+        table.restore([tuple(held) for held in known["reservations"]])
+        names = known["names"]
+        slots = known["columns"]["parallelism"]
+        present = None if names is None else {n: i for i, n in enumerate(names) if slots[i] > 0}
+        self._keep(table, names, present)
+        return self
+
+    def _index(self, name: str) -> int:
+        if self._indices is None:
+            if isinstance(name, str) and name.isdecimal():
+                return int(name)
+        elif name in self._indices:
+            return self._indices[name]
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> ValueError:
+        if self._indices is None:
+            return ValueError(
+                f"there is no node {name!r}: nodes are named '0' to '{len(self._table) - 1}', "
+                "those removed left out"
+            )
+        known = list(self._indices)
+        shown = ", ".join(known[:MOST_REASONS])
+        more = f" and {len(known) - MOST_REASONS} more" if len(known) > MOST_REASONS else ""
+        return ValueError(f"there is no node {name!r}: known are {shown}{more}")
+
+    @overload
+    def schedule_many(
+        self, cpu_cores: ArrayLike, memory_mb: ArrayLike, *, tickets: Literal[False] = ...
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def schedule_many(
+        self, cpu_cores: ArrayLike, memory_mb: ArrayLike, *, tickets: Literal[True]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]: ...
+
+    def schedule_many(
+        self, cpu_cores: ArrayLike, memory_mb: ArrayLike, *, tickets: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Place many tasks one after another, each seeing those before it, as that many
+        calls of `schedule` would; other threads run meanwhile.
 
         Parameters
         ----------
         cpu_cores, memory_mb
             Needs of each task, shape [tasks].
+        tickets
+            Whether to return tickets too, with which to `complete` the tasks. Without
+            them their reservations last as long as the scheduler.
 
         Returns
         -------
         int64 array, shape [tasks]
-            Indices of nodes, -1 where no node fits.
+            Positions of nodes, -1 where no node fits.
+        uint64 array, shape [tasks]
+            Tickets, 0 where no node fits; only if asked for.
 
         Raises
         ------
@@ -233,7 +397,8 @@ class Scheduler:
                     f"{what}[{first}] is {needs[first]:g}: "
                     f"it must be finite, 0 or above and at most {LARGEST:g}"
                 )
-        return self._table.reserve_many(cpu, memory)
+        chosen, taken = self._table.place_many(cpu, memory, tickets)
+        return (chosen, taken) if tickets else chosen
 
 
 def _checked_limits(max_load: float, max_network_latency_ms: float) -> tuple[float, float]:
@@ -243,28 +408,30 @@ def _checked_limits(max_load: float, max_network_latency_ms: float) -> tuple[flo
     )
 
 
-def _table(
-    nodes: Sequence[Node],
-    mode: str | Weights,
-    scoring: str,
-    max_load: float,
-    max_network_latency_ms: float,
-    smoothing: float,
-) -> NodeTable:
+def _check_intensities(nodes: Sequence[Node]) -> None:
     if not nodes:
         raise ValueError("there are no nodes: give at least one")
     for node in nodes:
         if node.intensity_g_per_kwh is None:
             node.known_intensity()
-    table: NodeTable = backend().NodeTable(
-        nodes,
-        [node.name for node in nodes],
-        *_weights_and_scoring(mode, scoring),
-        max_load,
-        max_network_latency_ms,
-        smoothing,
-    )
-    return table
+
+
+def _table(
+    nodes: Sequence[Node] | Mapping[str, ArrayLike],
+    weights: tuple[float, ...],
+    scoring: int,
+    max_load: float,
+    max_network_latency_ms: float,
+    smoothing: float,
+) -> tuple[NodeTable, list[str] | None]:
+    policy = (weights, scoring, max_load, max_network_latency_ms, smoothing)
+    if isinstance(nodes, Mapping):
+        columns = checked_columns(nodes)
+        names = checked_names(nodes["name"], len(columns[0])) if "name" in nodes else None
+        return backend().NodeTable.from_columns(columns, names, *policy), names
+    _check_intensities(nodes)
+    names = [node.name for node in nodes]
+    return backend().NodeTable(nodes, names, *policy), names
 
 
 # Looked up on every call of schedule(), and a mode is mostly the last one again.
@@ -274,33 +441,14 @@ def _weights_and_scoring(mode: str | Weights, scoring: str) -> tuple[tuple[float
 
 
 def _infeasible(
-    table: NodeTable,
-    task: Task,
-    nodes: Sequence[Node],
-    max_load: float,
-    max_network_latency_ms: float,
+    table: NodeTable, names: Sequence[str] | None, task: Task, limits: tuple[float, float]
 ) -> InfeasibleError:
-    refusals = table.refusals(task.cpu_cores, task.memory_mb, task.slo_ms)
-
     def reason(index: int) -> str:
-        node = nodes[index]
-        cpu_cores, memory_mb = table.free(index)
-        queue = table.get(index, "running_tasks") / table.get(index, "parallelism")
-        latency_ms = table.get(index, "network_latency_ms")
-        latency_ms += table.get(index, "avg_time_ms") * (1 + queue)
-        return {
-            0: "its score is not above 0",
-            1: f"its load {table.get(index, 'load'):g} is above max_load {max_load:g}",
-            2: f"its network latency {table.get(index, 'network_latency_ms'):g} ms is above "
-            f"max_network_latency_ms {max_network_latency_ms:g}",
-            3: f"it has {cpu_cores:g} of {node.cpu_cores:g} CPU cores free and the task "
-            f"needs {task.cpu_cores:g}",
-            4: f"it has {memory_mb:g} of {node.memory_mb:g} MB free and the task "
-            f"needs {task.memory_mb:g}",
-            5: f"its predicted latency {latency_ms:g} ms is above slo_ms {task.slo_ms}",
-        }[refusals[index]]
+        refusal = table.refusal(index, task.cpu_cores, task.memory_mb, task.slo_ms)
+        name = str(index) if names is None else names[index]
+        return f"{name}: {refusal_text(table, index, refusal, task, limits)}"
 
-    shown = [f"{node.name}: {reason(i)}" for i, node in enumerate(nodes[:MOST_REASONS])]
-    if len(nodes) > MOST_REASONS:
-        shown.append(f"and {len(nodes) - MOST_REASONS} more")
+    shown = [reason(index) for index in range(min(MOST_REASONS, len(table)))]
+    if len(table) > MOST_REASONS:
+        shown.append(f"and {len(table) - MOST_REASONS} more")
     return InfeasibleError("no node can take the task (" + "; ".join(shown) + ")")
