@@ -39,7 +39,7 @@ LEVELS = {
     "cli": 8,
 }
 STRANGERS = {("planning", "scheduling"), ("scheduling", "planning")}
-HEAVY = ("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click")
+HEAVY = ("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib")
 
 
 def imports() -> Iterator[tuple[str, str, str, list[str]]]:

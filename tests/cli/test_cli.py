@@ -10,9 +10,9 @@ import models
 import numpy as np
 import onnx
 import pytest
+from command_line import assert_one_line, call
 
 import carbonedge.cli.comparison
-from carbonedge.cli import main
 
 CLUSTER = """
 [[node]]
@@ -47,14 +47,6 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("cluster.toml").write_text(CLUSTER)
     np.savez("input.npz", x=np.ones((1, models.WIDTH), np.float32))
     return tmp_path
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    captured = capsys.readouterr()
-    assert isinstance(exit_.value.code, int)
-    return exit_.value.code, captured.out, captured.err
 
 
 @pytest.mark.usefixtures("files")
@@ -188,7 +180,7 @@ def test_a_wrong_cluster_is_one_line_and_exit_code_2(
         Path("cluster.toml").unlink()
     else:
         Path("cluster.toml").write_text(text)
-    _assert_one_line(
+    assert_one_line(
         call(capsys, "run", "model.onnx", "--cluster", "cluster.toml", "--requests", "1"), message
     )
 
@@ -211,7 +203,7 @@ def test_a_wrong_model_is_one_line_and_exit_code_2(
         Path("model.onnx").unlink()
     else:
         Path("model.onnx").write_bytes(content)
-    _assert_one_line(
+    assert_one_line(
         call(capsys, "run", "model.onnx", "--cluster", "cluster.toml", "--requests", "1"), message
     )
 
@@ -235,7 +227,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(
         Path("input.npz").write_bytes(content)
     elif content is not None:
         np.savez("input.npz", **content)
-    _assert_one_line(
+    assert_one_line(
         call(capsys, "run", "model.onnx", "--cluster", "cluster.toml", "--input", "input.npz"),
         message,
     )
@@ -257,14 +249,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(
 def test_wrong_arguments_are_one_line_and_exit_code_2(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _assert_one_line(call(capsys, *arguments), message)
-
-
-def _assert_one_line(result: tuple[int, str, str], message: str) -> None:
-    code, out, err = result
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1
-    assert message in err
+    assert_one_line(call(capsys, *arguments), message)
 
 
 @pytest.mark.usefixtures("files")

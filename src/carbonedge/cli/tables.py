@@ -12,12 +12,15 @@ from rich.table import Table
 
 from carbonedge.cluster import Cluster
 from carbonedge.experiments.comparison import NOTE, TOLERANCE, Comparison
+from carbonedge.experiments.sweep import SWEPT, Sweep, starts
 from carbonedge.planning import Plan
 
-__all__ = ["print_cluster", "print_comparison", "print_plan", "progress"]
+__all__ = ["print_cluster", "print_comparison", "print_plan", "print_sweep", "progress"]
 
 PLAIN_WIDTH = 120
 """Of output that goes to no terminal, where rich would assume 80."""
+
+TEXT_COLUMNS = ("mode", "placement", "node use", "node", "zone", "link", "then crosses", *SWEPT)
 
 
 @contextlib.contextmanager
@@ -132,6 +135,43 @@ def print_cluster(cluster: Cluster) -> None:
     console.print(links)
 
 
+def print_sweep(sweep: Sweep, mode: str) -> None:
+    """Print the choices at each weight of carbon, and where they change."""
+    console = _console()
+    intervals = len(sweep.steps) - 1
+    digits = 2 if 100 % intervals == 0 else len(str(intervals)) + 1
+    table = _table("w_C", *(column for scoring in SWEPT for column in (scoring, "ms", "gCO2eq")))
+    for column in table.columns:
+        # Two names a row may be too wide: they fold before a number gives way.
+        column.no_wrap = column.justify == "right"
+        column.overflow = "fold"
+    for step in sweep.steps:
+        cells = []
+        for scoring in SWEPT:
+            choice = step.choices[scoring]
+            cells += [choice.node, f"{choice.latency_ms:.2f}", f"{choice.emissions_g:.3e}"]
+        table.add_row(f"{step.weights.carbon:.{digits}f}", *cells)
+    console.print(table)
+    console.print()
+    for scoring in SWEPT:
+        runs = [
+            f"{step.choices[scoring].node} from {step.weights.carbon:.{digits}f}"
+            for step in starts(sweep, scoring)
+        ]
+        console.print(f"{scoring}: {', '.join(runs)}", soft_wrap=True)
+    console.print(
+        f"Predicted for a task of {sweep.task.cpu_cores:g} CPU cores and "
+        f"{sweep.task.memory_mb:g} MB; the other weights keep the proportions of {mode}.",
+        style="dim",
+        soft_wrap=True,
+    )
+    if sweep.assumed_time_ms:
+        times = ", ".join(
+            f"{name} {time_ms:.2f} ms" for name, time_ms in sweep.assumed_time_ms.items()
+        )
+        console.print(f"Times assumed from speeds: {times}.", style="dim", soft_wrap=True)
+
+
 def _console() -> Console:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     # Names are the user's: brackets in them mean nothing to rich.
@@ -141,7 +181,7 @@ def _console() -> Console:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        text = column in ("mode", "placement", "node use", "node", "zone", "link", "then crosses")
+        text = column in TEXT_COLUMNS
         table.add_column(column, justify="left" if text else "right", no_wrap=text)
     return table
 

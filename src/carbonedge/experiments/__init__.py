@@ -5,5 +5,16 @@ from __future__ import annotations
 from carbonedge.experiments.comparison import Comparison, Row, compare
 from carbonedge.experiments.light_model import light_model
 from carbonedge.experiments.paper_cluster import paper_cluster
+from carbonedge.experiments.plots import save_sweep_plot
+from carbonedge.experiments.sweep import Sweep, sweep_carbon
 
-__all__ = ["Comparison", "Row", "compare", "light_model", "paper_cluster"]
+__all__ = [
+    "Comparison",
+    "Row",
+    "Sweep",
+    "compare",
+    "light_model",
+    "paper_cluster",
+    "save_sweep_plot",
+    "sweep_carbon",
+]

@@ -1,0 +1,99 @@
+"""``carbonedge sweep``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+from carbonedge.cli import options
+from carbonedge.cli.tables import print_sweep
+from carbonedge.cluster import Cluster
+from carbonedge.experiments import save_sweep_plot, sweep_carbon
+from carbonedge.experiments.sweep import Sweep
+from carbonedge.scheduling import MODES, Task
+
+__all__ = ["sweep"]
+
+
+@click.command()
+@options.cluster_file
+@click.option(
+    "--mode",
+    type=click.Choice(list(MODES)),
+    default="balanced",
+    show_default=True,
+    help="Whose proportions the other four weights keep.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=2),
+    default=21,
+    show_default=True,
+    help="How many weights of carbon, from 0 to 1.",
+)
+@click.option(
+    "--cpu-cores",
+    type=float,
+    default=Task().cpu_cores,
+    show_default=True,
+    help="What the task needs.",
+)
+@click.option(
+    "--memory-mb",
+    type=float,
+    default=Task().memory_mb,
+    show_default=True,
+    help="What the task needs, in MB of 10^6 bytes.",
+)
+@click.option(
+    "--time-ms",
+    type=float,
+    help="What the task takes at speed 1: a node without avg_time_ms is given this divided by "
+    "its speed. Required where there is such a node.",
+)
+@click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(),
+    help="Save a plot too, .png or .svg; needs the extra [plot].",
+)
+@options.as_json
+def sweep(
+    cluster_path: str,
+    mode: str,
+    steps: int,
+    cpu_cores: float,
+    memory_mb: float,
+    time_ms: float | None,
+    plot_path: str | None,
+    as_json: bool,
+) -> None:
+    """Show where a task goes as the weight of carbon, w_C, grows from 0 to 1.
+
+    The scorings paper and normalized stand side by side, each with the node chosen and the
+    latency and emissions predicted there. Predictions come from each node's avg_time_ms, or
+    from --time-ms where the cluster file gives none.
+    """
+    cluster = Cluster.from_toml(cluster_path)
+    task = Task(cpu_cores=cpu_cores, memory_mb=memory_mb)
+    swept = sweep_carbon(cluster.nodes, task, base=MODES[mode], steps=steps, time_ms=time_ms)
+    if plot_path is not None:
+        _save_plot(swept, plot_path)
+    if as_json:
+        click.echo(json.dumps({"mode": mode, **dataclasses.asdict(swept)}, indent=2))
+    else:
+        print_sweep(swept, mode)
+        if plot_path is not None:
+            click.echo(f"The plot is in {plot_path}.")
+
+
+def _save_plot(swept: Sweep, path: str) -> None:
+    try:
+        save_sweep_plot(swept, path)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write the plot {path!r}: {error.strerror or error}; "
+            "name a file in a folder that can be written to"
+        ) from error
