@@ -329,7 +329,7 @@ class Scheduler:
 
     def _index(self, name: str) -> int:
         if self._indices is None:
-            if isinstance(name, str) and name.isdecimal():
+            if str(name).isdecimal():
                 return int(name)
         elif name in self._indices:
             return self._indices[name]
