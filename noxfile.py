@@ -35,8 +35,21 @@ def asan(session: nox.Session) -> None:
     build = session.create_tmp()
     session.run(
         *("cmake", "-S", ".", "-B", build, "-DCMAKE_BUILD_TYPE=Debug"),
-        *("-DCARBONEDGE_PYTHON=OFF", "-DCARBONEDGE_TESTS=ON", "-DCARBONEDGE_SANITIZE=ON"),
+        *("-DCARBONEDGE_PYTHON=OFF", "-DCARBONEDGE_TESTS=ON", "-DCARBONEDGE_SANITIZE=address"),
         external=True,
     )
     session.run("cmake", "--build", build, "--parallel", "2", external=True)
     session.run("ctest", "--test-dir", build, "--output-on-failure", external=True)
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """The C++ tests of threads under the thread sanitizer."""
+    build = session.create_tmp()
+    session.run(
+        *("cmake", "-S", ".", "-B", build, "-DCMAKE_BUILD_TYPE=Debug"),
+        *("-DCARBONEDGE_PYTHON=OFF", "-DCARBONEDGE_TESTS=ON", "-DCARBONEDGE_SANITIZE=thread"),
+        external=True,
+    )
+    session.run("cmake", "--build", build, "--parallel", "2", external=True)
+    session.run(f"{build}/cpp/tests/carbonedge_tests", "--test-case=*threads*", external=True)

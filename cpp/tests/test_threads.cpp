@@ -47,7 +47,7 @@ TEST_CASE("threads that place, complete, update, add and remove lose nothing")
             }
             table.set(own() % 200, Field::load, 0.1 * static_cast<double>(own() % 9));
             if (step % 50 == 0)
-                table.remove(250 + own() % 50);
+                table.remove(200 + seed * 8 + static_cast<std::size_t>(step) / 50);
             if (step % 100 == 0)
                 table.add(nodes[0]);
             (void)table.scan(kTask);
