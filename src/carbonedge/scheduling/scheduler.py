@@ -31,15 +31,19 @@ MAX_LOAD = 0.8
 SMOOTHING = 0.2
 LEAST = math.ulp(0.0)
 UPDATABLE = {
-    "load": (FIELDS.index("load"), 0.0, 1.0),
-    "intensity_g_per_kwh": (FIELDS.index("intensity_g_per_kwh"), 0.0, LARGEST),
-    "network_latency_ms": (FIELDS.index("network_latency_ms"), 0.0, LARGEST),
-    "avg_time_ms": (FIELDS.index("avg_time_ms"), 0.0, LARGEST),
-    "power_w": (FIELDS.index("power_w"), LEAST, LARGEST),
-    "pue": (FIELDS.index("pue"), 1.0, LARGEST),
-    "embodied_g_per_hour": (FIELDS.index("embodied_g_per_hour"), 0.0, LARGEST),
+    "load": (0.0, 1.0),
+    "intensity_g_per_kwh": (0.0, LARGEST),
+    "network_latency_ms": (0.0, LARGEST),
+    "avg_time_ms": (0.0, LARGEST),
+    "power_w": (LEAST, LARGEST),
+    "pue": (1.0, LARGEST),
+    "embodied_g_per_hour": (0.0, LARGEST),
 }
-"""The place of each among the core's fields, and the range in which its rule holds."""
+"""The range in which the rule of each holds."""
+
+PLACES = {field: place for place, field in enumerate(FIELDS)}
+NOWHERE = 2**62
+"""A position that no node has."""
 
 MOST_REASONS = 8
 
@@ -135,7 +139,16 @@ class Scheduler:
         If there are no nodes, two share a name, or an argument is out of range.
     """
 
-    __slots__ = ("_indices", "_limits", "_names", "_place", "_smoothing", "_table", "_weights")
+    __slots__ = (
+        "_indices",
+        "_limits",
+        "_names",
+        "_place",
+        "_set",
+        "_smoothing",
+        "_table",
+        "_weights",
+    )
 
     def __init__(
         self,
@@ -169,6 +182,7 @@ class Scheduler:
         self._names = names
         self._indices = indices
         self._place = table.place
+        self._set = table.set
 
     def __len__(self) -> int:
         """How many positions were given out, to nodes since removed too."""
@@ -224,18 +238,17 @@ class Scheduler:
             If there is no such node or number, or a value is out of its range. Nothing
             changes.
         """
-        index = self._index(name)
-        checked = []
         for field, value in state.items():
             if field not in UPDATABLE:
                 raise ValueError(f"{field!r} cannot be updated: give any of {', '.join(UPDATABLE)}")
-            position, low, high = UPDATABLE[field]
-            if not (type(value) is float and low <= value <= high):
-                value = NODE_RULES[field](f"{field} of node {name!r}", value)
-            checked.append((position, value))
+            low, high = UPDATABLE[field]
+            if type(value) is not float or not low <= value <= high:
+                state[field] = NODE_RULES[field](f"{field} of node {name!r}", value)
+        indices = self._indices
+        index = self._position(name) if indices is None else indices.get(name, NOWHERE)
         try:
-            for position, number in checked:
-                self._table.set(index, position, number)
+            for field, value in state.items():
+                self._set(index, PLACES[field], value)
         except IndexError:
             raise self._unknown(name) from None
 
@@ -271,7 +284,9 @@ class Scheduler:
             If there is no such node.
         """
         try:
-            self._table.remove(self._index(name))
+            indices = self._indices
+            index = self._position(name) if indices is None else indices.get(name, NOWHERE)
+            self._table.remove(index)
         except IndexError:
             raise self._unknown(name) from None
         if self._indices is not None:
@@ -327,13 +342,8 @@ class Scheduler:
         self._keep(table, names, present)
         return self
 
-    def _index(self, name: str) -> int:
-        if self._indices is None:
-            if str(name).isdecimal():
-                return int(name)
-        elif name in self._indices:
-            return self._indices[name]
-        raise self._unknown(name)
+    def _position(self, name: str) -> int:
+        return int(name) if str(name).isdecimal() else NOWHERE
 
     def _unknown(self, name: str) -> ValueError:
         if self._indices is None:
