@@ -31,10 +31,11 @@ def record_ratio(request: pytest.FixtureRequest) -> Callable[..., None]:
     ) -> None:
         if request.config.getoption("benchmark_disable"):
             return
-        goal = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}"
+        goal = f"<= {at_most:g}" if at_most is not None else f">= {at_least:g}" if at_least else ""
         reached = (at_most is None or value <= at_most) and (at_least is None or value >= at_least)
         lines = request.config.stash.setdefault(GOALS, [])
-        lines.append(f"{what:<66}{value:>12,.2f}   goal {goal}{'' if reached else '   MISSED'}")
+        said = f"   goal {goal}{'' if reached else '   MISSED'}" if goal else ""
+        lines.append(f"{what:<66}{value:>12,.2f}{said}")
         assert reached, f"{what} is {value:.2f}, its goal {goal}"
 
     return record

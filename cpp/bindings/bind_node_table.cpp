@@ -88,31 +88,38 @@ Policy to_policy(Values const &weights,
             smoothing};
 }
 
-py::tuple to_tuple(Placement const &placed, py::handle name)
+// A decision as Python's, which is a tuple: made as one, since to make a tuple and then
+// a decision of it takes longer than to decide.
+py::object to_decision(Placement const &placed, py::object name, py::handle decision)
 {
     auto const &parts = placed.components;
-    return py::make_tuple(name,
-                          placed.index,
-                          placed.score,
-                          parts.resource,
-                          parts.load,
-                          parts.performance,
-                          parts.balance,
-                          parts.carbon,
-                          placed.latency_ms,
-                          placed.energy_j,
-                          placed.emissions_g,
-                          placed.ticket);
-}
-
-py::object named(std::optional<Placement> const &placed, py::object const &names)
-{
-    if (!placed)
-        return py::none();
-    auto const name = names.is_none()
-                          ? py::object(py::str(std::to_string(placed->index)))
-                          : py::object(names[py::int_(placed->index)]);
-    return to_tuple(*placed, name);
+    std::array const numbers{placed.score,
+                             parts.resource,
+                             parts.load,
+                             parts.performance,
+                             parts.balance,
+                             parts.carbon,
+                             placed.latency_ms,
+                             placed.energy_j,
+                             placed.emissions_g};
+    auto *type = reinterpret_cast<PyTypeObject *>(decision.ptr());
+    auto const made =
+        py::reinterpret_steal<py::object>(type->tp_alloc(type, numbers.size() + 3));
+    if (!made)
+        throw py::error_already_set();
+    py::ssize_t next = 0;
+    auto const put = [&](PyObject *item)
+    {
+        if (item == nullptr)
+            throw py::error_already_set();
+        PyTuple_SET_ITEM(made.ptr(), next++, item);
+    };
+    put(name.release().ptr());
+    put(PyLong_FromSize_t(placed.index));
+    for (auto const number : numbers)
+        put(PyFloat_FromDouble(number));
+    put(PyLong_FromUnsignedLongLong(placed.ticket));
+    return made;
 }
 
 py::object choose_once(py::sequence const &nodes,
@@ -122,7 +129,8 @@ py::object choose_once(py::sequence const &nodes,
                        double max_network_latency_ms,
                        double cpu_cores,
                        double memory_mb,
-                       std::optional<double> slo_ms)
+                       std::optional<double> slo_ms,
+                       py::type const &decision)
 {
     NodeTable const table(
         to_nodes(nodes),
@@ -130,19 +138,20 @@ py::object choose_once(py::sequence const &nodes,
     auto const placed = table.scan(to_task(cpu_cores, memory_mb, slo_ms));
     if (!placed)
         return py::none();
-    return to_tuple(*placed, nodes[placed->index].attr("name"));
+    return to_decision(*placed, nodes[placed->index].attr("name"), decision);
 }
 
 // The core's table with the names that decisions carry: None where indices do.
 class NamedTable
 {
 public:
-    NamedTable(py::sequence const &nodes, py::object names, Policy const &policy)
-        : table_(to_nodes(nodes), policy), names_(std::move(names))
-    {
-    }
-    NamedTable(Columns const &columns, py::object names, Policy const &policy)
-        : table_(columns, policy), names_(std::move(names))
+    template <typename Nodes>
+    NamedTable(Nodes const &nodes,
+               py::object names,
+               Policy const &policy,
+               py::type decision)
+        : table_(nodes, policy), names_(std::move(names)),
+          decision_(std::move(decision))
     {
     }
 
@@ -150,18 +159,18 @@ public:
 
     py::object select(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
     {
-        return named(table_.select(to_task(cpu_cores, memory_mb, slo_ms)), names_);
+        return named(table_.select(to_task(cpu_cores, memory_mb, slo_ms)));
     }
 
     [[nodiscard]] py::object
     scan(double cpu_cores, double memory_mb, std::optional<double> slo_ms) const
     {
-        return named(table_.scan(to_task(cpu_cores, memory_mb, slo_ms)), names_);
+        return named(table_.scan(to_task(cpu_cores, memory_mb, slo_ms)));
     }
 
     py::object place(double cpu_cores, double memory_mb, std::optional<double> slo_ms)
     {
-        return named(table_.place(to_task(cpu_cores, memory_mb, slo_ms)), names_);
+        return named(table_.place(to_task(cpu_cores, memory_mb, slo_ms)));
     }
 
     py::tuple
@@ -299,8 +308,19 @@ private:
         return index;
     }
 
+    [[nodiscard]] py::object named(std::optional<Placement> const &placed) const
+    {
+        if (!placed)
+            return py::none();
+        auto const name = names_.is_none()
+                              ? py::object(py::str(std::to_string(placed->index)))
+                              : py::object(names_[py::int_(placed->index)]);
+        return to_decision(*placed, name, decision_);
+    }
+
     NodeTable table_;
     py::object names_;
+    py::type decision_;
 };
 
 std::unique_ptr<NamedTable> from_columns(std::vector<Doubles> const &arrays,
@@ -309,7 +329,8 @@ std::unique_ptr<NamedTable> from_columns(std::vector<Doubles> const &arrays,
                                          int scoring,
                                          double max_load,
                                          double max_network_latency_ms,
-                                         double smoothing)
+                                         double smoothing,
+                                         py::type decision)
 {
     Columns columns;
     for (std::size_t field = 0; field < kNumFields; ++field)
@@ -319,12 +340,14 @@ std::unique_ptr<NamedTable> from_columns(std::vector<Doubles> const &arrays,
             throw py::value_error("columns differ in length");
     auto const policy =
         to_policy(weights, scoring, max_load, max_network_latency_ms, smoothing);
-    return std::make_unique<NamedTable>(columns, std::move(names), policy);
+    return std::make_unique<NamedTable>(
+        columns, std::move(names), policy, std::move(decision));
 }
 } // namespace
 
 void bind_node_table(py::module_ &module)
 {
+    auto const plain_tuple = py::type::of(py::tuple());
     module.def("choose_once",
                &choose_once,
                "nodes"_a,
@@ -334,7 +357,8 @@ void bind_node_table(py::module_ &module)
                "max_network_latency_ms"_a,
                "cpu_cores"_a,
                "memory_mb"_a,
-               "slo_ms"_a);
+               "slo_ms"_a,
+               "decision"_a = plain_tuple);
     py::class_<NamedTable>(module, "NodeTable")
         .def(py::init(
                  [](py::sequence const &nodes,
@@ -343,12 +367,15 @@ void bind_node_table(py::module_ &module)
                     int scoring,
                     double max_load,
                     double max_network_latency_ms,
-                    double smoothing)
+                    double smoothing,
+                    py::type decision)
                  {
                      auto const policy = to_policy(
                          weights, scoring, max_load, max_network_latency_ms, smoothing);
-                     return std::make_unique<NamedTable>(
-                         nodes, std::move(names), policy);
+                     return std::make_unique<NamedTable>(to_nodes(nodes),
+                                                         std::move(names),
+                                                         policy,
+                                                         std::move(decision));
                  }),
              "nodes"_a,
              "names"_a,
@@ -356,7 +383,8 @@ void bind_node_table(py::module_ &module)
              "scoring"_a,
              "max_load"_a,
              "max_network_latency_ms"_a,
-             "smoothing"_a)
+             "smoothing"_a,
+             "decision"_a = plain_tuple)
         .def_static("from_columns",
                     &from_columns,
                     "columns"_a,
@@ -365,7 +393,8 @@ void bind_node_table(py::module_ &module)
                     "scoring"_a,
                     "max_load"_a,
                     "max_network_latency_ms"_a,
-                    "smoothing"_a)
+                    "smoothing"_a,
+                    "decision"_a = plain_tuple)
         .def("__len__", &NamedTable::size)
         .def("select", &NamedTable::select, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
         .def("scan", &NamedTable::scan, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)

@@ -1,7 +1,7 @@
 """What a backend provides; the fallback's modules have the same signatures."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,11 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 __version__: str
 BUILD_TYPE: str
 
-# Name, index, score, the five components, latency in ms, energy in J, emissions in g,
-# and the ticket of the reservation, 0 where none was made.
-_Placement: TypeAlias = tuple[
-    str, int, float, float, float, float, float, float, float, float, float, int
-]
+# Of the type that is given as `decision`, a tuple or a subclass without more: name, index,
+# score, the five components, latency in ms, energy in J, emissions in g, and the ticket of
+# the reservation, 0 where none was made.
+_Placement: TypeAlias = Any
 
 def choose_once(
     nodes: Sequence[object],
@@ -24,6 +23,7 @@ def choose_once(
     cpu_cores: float,
     memory_mb: float,
     slo_ms: float | None,
+    decision: type[tuple[Any, ...]] = ...,
 ) -> _Placement | None:
     """The best node for one task, without a table that lasts."""
 
@@ -45,6 +45,7 @@ class NodeTable:
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
+        decision: type[tuple[Any, ...]] = ...,
     ) -> None: ...
     @staticmethod
     def from_columns(
@@ -55,6 +56,7 @@ class NodeTable:
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
+        decision: type[tuple[Any, ...]] = ...,
     ) -> NodeTable:
         """From one array a field, all of one length."""
 

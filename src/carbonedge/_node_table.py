@@ -29,6 +29,7 @@ class NodeTable:
 
     __slots__ = (
         "_blocks",
+        "_decision",
         "_forest",
         "_limits",
         "_lock",
@@ -59,9 +60,11 @@ class NodeTable:
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
+        decision: type[tuple[Any, ...]] = tuple,
     ) -> None:
         columns = [[getattr(node, field) for node in nodes] for field in k.FIELDS]
-        self._fill(columns, names, weights, scoring, max_load, max_network_latency_ms, smoothing)
+        policy = (weights, scoring, max_load, max_network_latency_ms, smoothing)
+        self._fill(columns, names, *policy, decision)
 
     @classmethod
     def from_columns(
@@ -73,9 +76,11 @@ class NodeTable:
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
+        decision: type[tuple[Any, ...]] = tuple,
     ) -> NodeTable:
         table = cls.__new__(cls)
-        table._fill(columns, names, weights, scoring, max_load, max_network_latency_ms, smoothing)
+        policy = (weights, scoring, max_load, max_network_latency_ms, smoothing)
+        table._fill(columns, names, *policy, decision)
         return table
 
     def _fill(
@@ -87,7 +92,9 @@ class NodeTable:
         max_load: float,
         max_network_latency_ms: float,
         smoothing: float,
+        decision: type[tuple[Any, ...]],
     ) -> None:
+        self._decision = decision
         self._size = len(np.asarray(columns[0]))
         self._states = np.zeros((self._size, k.NUM_STATES))
         for field, column in enumerate(columns):
@@ -329,7 +336,7 @@ class NodeTable:
         if chosen[0] < 0:
             return None
         name = str(chosen[0]) if self._names is None else self._names[chosen[0]]
-        return (name, *chosen, ticket)
+        return tuple.__new__(self._decision, (name, *chosen, ticket))
 
     def _reserved(self, index: int, demand: Demand) -> int:
         ticket = next(_tickets)
@@ -380,10 +387,11 @@ def choose_once(
     cpu_cores: float,
     memory_mb: float,
     slo_ms: float | None,
+    decision: type[tuple[Any, ...]] = tuple,
 ) -> tuple[Any, ...] | None:
     """The best of some nodes, by a table that is made for it."""
     names = [node.name for node in nodes]
-    made = table(nodes, names, weights, scoring, max_load, max_network_latency_ms, 1.0)
+    made = table(nodes, names, weights, scoring, max_load, max_network_latency_ms, 1.0, decision)
     return made.scan(cpu_cores, memory_mb, slo_ms)
 
 

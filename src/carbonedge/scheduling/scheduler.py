@@ -47,9 +47,6 @@ NOWHERE = 2**62
 
 MOST_REASONS = 8
 
-# Makes a Decision of the core's tuple without unpacking it.
-_new = tuple.__new__
-
 
 def schedule(
     task: Task,
@@ -94,15 +91,22 @@ def schedule(
     weights, number = _weights_and_scoring(mode, scoring)
     if isinstance(nodes, Mapping):
         table = _table(nodes, weights, number, *limits, SMOOTHING)[0]
-        placed = table.scan(task.cpu_cores, task.memory_mb, task.slo_ms)
+        decision = table.scan(task.cpu_cores, task.memory_mb, task.slo_ms)
     else:
         _check_intensities(nodes)
-        placed = backend().choose_once(
-            nodes, weights, number, *limits, task.cpu_cores, task.memory_mb, task.slo_ms
+        decision = backend().choose_once(
+            nodes,
+            weights,
+            number,
+            *limits,
+            task.cpu_cores,
+            task.memory_mb,
+            task.slo_ms,
+            Decision,
         )
-    if placed is None:
+    if decision is None:
         raise _infeasible(*_table(nodes, weights, number, *limits, SMOOTHING), task, limits)
-    return _new(Decision, placed)
+    return decision  # type: ignore[no-any-return]  # of the type given to the core
 
 
 class Scheduler:
@@ -196,10 +200,10 @@ class Scheduler:
         InfeasibleError
             If no node can take the task; the message says why, for each.
         """
-        placed = self._place(task.cpu_cores, task.memory_mb, task.slo_ms)
-        if placed is None:
+        decision = self._place(task.cpu_cores, task.memory_mb, task.slo_ms)
+        if decision is None:
             raise _infeasible(self._table, self._names, task, self._limits)
-        return _new(Decision, placed)
+        return decision  # type: ignore[no-any-return]  # of the type given to the table
 
     def complete(self, decision: Decision | int, elapsed_ms: float) -> None:
         """Free what a decision reserved and learn from the time its task took.
@@ -333,7 +337,7 @@ class Scheduler:
         self._smoothing = known["smoothing"]
         columns = [np.array(known["columns"][field], dtype=np.float64) for field in FIELDS]
         table: NodeTable = backend().NodeTable.from_columns(
-            columns, known["names"], *self._weights, *self._limits, self._smoothing
+            columns, known["names"], *self._weights, *self._limits, self._smoothing, Decision
         )
         table.restore([tuple(held) for held in known["reservations"]])
         names = known["names"]
@@ -434,7 +438,7 @@ def _table(
     max_network_latency_ms: float,
     smoothing: float,
 ) -> tuple[NodeTable, list[str] | None]:
-    policy = (weights, scoring, max_load, max_network_latency_ms, smoothing)
+    policy = (weights, scoring, max_load, max_network_latency_ms, smoothing, Decision)
     if isinstance(nodes, Mapping):
         columns = checked_columns(nodes)
         names = checked_names(nodes["name"], len(columns[0])) if "name" in nodes else None
