@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import nox
 
 nox.options.sessions = ["lint", "tests"]
@@ -24,9 +26,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks, timed."""
+    """The benchmarks, timed, and where valgrind is the instructions that the core takes."""
     session.install(".[test]")
     session.run("pytest", "benches", *session.posargs)
+    if shutil.which("valgrind"):
+        session.run("python", "benches/instructions.py")
+    else:
+        session.warn("valgrind is not installed: instructions were not counted")
 
 
 @nox.session
