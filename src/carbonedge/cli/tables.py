@@ -277,8 +277,8 @@ def _print_assumed(console: Console, assumed_time_ms: Mapping[str, float]) -> No
 
 def _console(least_width: int = 0) -> Console:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    # Names are the user's: brackets in them mean nothing to rich.
-    console = Console(width=width, highlight=False, markup=False)
+    # Names are the user's: brackets and colons in them mean nothing to rich.
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
     console.width = max(console.width, least_width)
     return console
 
