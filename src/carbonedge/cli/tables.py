@@ -166,7 +166,7 @@ def print_cluster(cluster: Cluster) -> None:
 
 def print_sweep(sweep: Sweep, mode: str) -> None:
     """Print the choices at each weight of carbon, and where they change."""
-    console = _console()
+    console = _console(LEAST_WIDTH)
     intervals = len(sweep.steps) - 1
     digits = 2 if 100 % intervals == 0 else len(str(intervals)) + 1
     table = _table("w_C", *(column for scoring in SWEPT for column in (scoring, "ms", "gCO2eq")))
