@@ -105,11 +105,14 @@ def test_nodes_shows_the_cluster(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("files")
-def test_brackets_in_names_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("cluster.toml").write_text(CLUSTER.replace('"a"', '"[b]x[/y]"'))
+@pytest.mark.parametrize("name", ["[b]x[/y]", "rack:a:1"])
+def test_brackets_and_colons_in_names_are_printed_as_they_are(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cluster.toml").write_text(CLUSTER.replace('"a"', f'"{name}"'))
     code, out, _ = call(capsys, "nodes", "cluster.toml")
     assert code == 0
-    assert "[b]x[/y]" in out
+    assert name in out
 
 
 def test_the_version_names_the_backend(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from command_line import assert_one_line, call
 
+from carbonedge.cli import tables
+
 TIMED = """
 [[node]]
 name = "node-high"
@@ -53,7 +55,11 @@ def test_a_table_of_both_scorings_and_where_they_change(
     assert "assumed" not in out
 
 
-def test_long_names_fold_and_leave_the_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_long_names_fold_and_leave_the_numbers(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "PLAIN_WIDTH", width)
     Path("cluster.toml").write_text(TIMED.replace("node-high", "node-" * 20))
     _, out, _ = call(capsys, *SWEEP)
     first = next(line for line in out.splitlines() if line.startswith("0.00"))

@@ -11,6 +11,7 @@ from carbonedge.cli.demo import demo
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.run import run
+from carbonedge.cli.schedule import schedule
 from carbonedge.cli.sweep import sweep
 from carbonedge.cli.version import print_version
 from carbonedge.exceptions import CarbonEdgeError
@@ -34,7 +35,7 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, sweep, nodes):
+for command in (demo, run, plan, schedule, sweep, nodes):
     cli.add_command(command)
 
 

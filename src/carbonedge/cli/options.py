@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["as_json", "cluster_file", "mode", "model_file", "requests", "slo_ms", "threads"]
+from carbonedge.scheduling import Task
+
+__all__ = [
+    "as_json",
+    "cluster_file",
+    "cpu_cores",
+    "memory_mb",
+    "mode",
+    "model_file",
+    "requests",
+    "slo_ms",
+    "threads",
+    "time_ms",
+]
 
 model_file = click.argument("model", type=click.Path())
 cluster_file = click.option(
@@ -31,5 +44,25 @@ threads = click.option(
     default=1,
     show_default=True,
     help="Of ONNX Runtime within an operator.",
+)
+cpu_cores = click.option(
+    "--cpu-cores",
+    type=float,
+    default=Task().cpu_cores,
+    show_default=True,
+    help="What the task needs.",
+)
+memory_mb = click.option(
+    "--memory-mb",
+    type=float,
+    default=Task().memory_mb,
+    show_default=True,
+    help="What the task needs, in MB of 10^6 bytes.",
+)
+time_ms = click.option(
+    "--time-ms",
+    type=float,
+    help="What the task takes at speed 1: a node without avg_time_ms is given this divided by "
+    "its speed. Required where there is such a node.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -33,26 +33,9 @@ __all__ = ["sweep"]
     show_default=True,
     help="How many weights of carbon, from 0 to 1.",
 )
-@click.option(
-    "--cpu-cores",
-    type=float,
-    default=Task().cpu_cores,
-    show_default=True,
-    help="What the task needs.",
-)
-@click.option(
-    "--memory-mb",
-    type=float,
-    default=Task().memory_mb,
-    show_default=True,
-    help="What the task needs, in MB of 10^6 bytes.",
-)
-@click.option(
-    "--time-ms",
-    type=float,
-    help="What the task takes at speed 1: a node without avg_time_ms is given this divided by "
-    "its speed. Required where there is such a node.",
-)
+@options.cpu_cores
+@options.memory_mb
+@options.time_ms
 @click.option(
     "--plot",
     "plot_path",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -12,15 +13,43 @@ from rich.table import Table
 
 from carbonedge.cluster import Cluster
 from carbonedge.experiments.comparison import NOTE, TOLERANCE, Comparison
+from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
 from carbonedge.planning import Plan
+from carbonedge.scheduling import MODES, Task, Weights
+from carbonedge.scheduling.explanation import Explanation
 
-__all__ = ["print_cluster", "print_comparison", "print_plan", "print_sweep", "progress"]
+__all__ = [
+    "print_cluster",
+    "print_comparison",
+    "print_plan",
+    "print_ranking",
+    "print_sweep",
+    "progress",
+]
 
 PLAIN_WIDTH = 120
 """Of output that goes to no terminal, where rich would assume 80."""
 
-TEXT_COLUMNS = ("mode", "placement", "node use", "node", "zone", "link", "then crosses", *SWEPT)
+LEAST_WIDTH = 80
+"""Of tables of numbers: in a narrower terminal lines break, for a number cut short misleads."""
+
+MOST_TIMES = 8
+COMPONENTS = tuple(field.name for field in dataclasses.fields(Weights))
+
+TEXT_COLUMNS = (
+    "",
+    "mode",
+    "placement",
+    "node use",
+    "node",
+    "zone",
+    "link",
+    "then crosses",
+    "passed over",
+    "why",
+    *SWEPT,
+)
 
 
 @contextlib.contextmanager
@@ -137,14 +166,11 @@ def print_cluster(cluster: Cluster) -> None:
 
 def print_sweep(sweep: Sweep, mode: str) -> None:
     """Print the choices at each weight of carbon, and where they change."""
-    console = _console()
+    console = _console(LEAST_WIDTH)
     intervals = len(sweep.steps) - 1
     digits = 2 if 100 % intervals == 0 else len(str(intervals)) + 1
     table = _table("w_C", *(column for scoring in SWEPT for column in (scoring, "ms", "gCO2eq")))
-    for column in table.columns:
-        # Two names a row may be too wide: they fold before a number gives way.
-        column.no_wrap = column.justify == "right"
-        column.overflow = "fold"
+    _fold_text(table)
     for step in sweep.steps:
         cells = []
         for scoring in SWEPT:
@@ -160,22 +186,108 @@ def print_sweep(sweep: Sweep, mode: str) -> None:
         ]
         console.print(f"{scoring}: {', '.join(runs)}", soft_wrap=True)
     console.print(
-        f"Predicted for a task of {sweep.task.cpu_cores:g} CPU cores and "
-        f"{sweep.task.memory_mb:g} MB; the other weights keep the proportions of {mode}.",
+        f"Predicted for {_described(sweep.task)}; the other weights keep the proportions of "
+        f"{mode}.",
         style="dim",
         soft_wrap=True,
     )
-    if sweep.assumed_time_ms:
-        times = ", ".join(
-            f"{name} {time_ms:.2f} ms" for name, time_ms in sweep.assumed_time_ms.items()
+    _print_assumed(console, sweep.assumed_time_ms)
+
+
+def print_ranking(ranking: Ranking) -> None:
+    """Print the candidates, the nodes passed over, and what made the order."""
+    console = _console(LEAST_WIDTH)
+    if ranking.candidates:
+        console.print(_candidates(ranking))
+    if ranking.passed_over:
+        if ranking.candidates:
+            console.print()
+        console.print(_passed_over(ranking.passed_over))
+    console.print()
+    if ranking.candidates:
+        why = "highest score" if ranking.mode else "least emissions, of equals the fastest"
+        console.print(f"> {ranking.candidates[0].node} is chosen: {why}.", soft_wrap=True)
+    for line in _remarks(ranking):
+        console.print(line, style="dim", soft_wrap=True)
+    _print_assumed(console, ranking.assumed_time_ms)
+
+
+def _remarks(ranking: Ranking) -> Iterator[str]:
+    task, mode = ranking.task, ranking.mode
+    if ranking.candidates and mode is not None:
+        weights = [
+            f"{weight:g} {name}" for name, weight in zip(COMPONENTS, MODES[mode], strict=True)
+        ]
+        yield f"score = {' + '.join(weights)} ({mode})"
+    if ranking.candidates and ranking.scoring == "normalized":
+        yield (
+            "Components run from 0, the worst of the candidates, to 1, the best; "
+            "one in which all are equal is 0."
         )
-        console.print(f"Times assumed from speeds: {times}.", style="dim", soft_wrap=True)
+    if mode is None:
+        yield "Under constrained scoring the weights of a mode count for nothing."
+    elif task.slo_ms is not None:
+        yield f"Only constrained scoring heeds slo_ms {task.slo_ms:g}."
+    within = f" within {task.slo_ms:g} ms" if mode is None and task.slo_ms is not None else ""
+    yield f"Predicted for {_described(task)}{within}, by {ranking.scoring} scoring."
 
 
-def _console() -> Console:
+def _candidates(ranking: Ranking) -> Table:
+    scores = () if ranking.mode is None else ("score", *COMPONENTS)
+    table = _table("", "node", *scores, "ms", "gCO2eq")
+    # All of it is to fit beside a name in 80 columns.
+    table.collapse_padding = True
+    _fold_text(table)
+    for place, node in enumerate(ranking.candidates):
+        cells = [_ms(node.latency_ms), f"{node.emissions_g:.3e}"]
+        if scores:
+            components = [f"{node.components[name]:.3f}" for name in COMPONENTS]
+            cells = [f"{node.score:.4f}", *components, *cells]
+        table.add_row("" if place else ">", node.node, *cells)
+    return table
+
+
+def _passed_over(nodes: Sequence[Explanation]) -> Table:
+    table = _table("passed over", "ms", "gCO2eq", "why")
+    _fold_text(table)
+    for node in nodes:
+        table.add_row(
+            node.node, _ms(node.latency_ms), f"{node.emissions_g:.3e}", node.refusal or ""
+        )
+    return table
+
+
+def _ms(value: float) -> str:
+    return f"{value:.2f}" if value < 1e6 else f"{value:.3e}"
+
+
+def _described(task: Task) -> str:
+    return f"a task of {task.cpu_cores:g} CPU cores and {task.memory_mb:g} MB"
+
+
+def _print_assumed(console: Console, assumed_time_ms: Mapping[str, float]) -> None:
+    if assumed_time_ms:
+        times = [f"{name} {time_ms:.2f} ms" for name, time_ms in assumed_time_ms.items()]
+        if len(times) > MOST_TIMES:
+            times[MOST_TIMES:] = [f"{len(times) - MOST_TIMES} more"]
+        console.print(
+            f"Times assumed from speeds: {', '.join(times)}.", style="dim", soft_wrap=True
+        )
+
+
+def _console(least_width: int = 0) -> Console:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    # Names are the user's: brackets in them mean nothing to rich.
-    return Console(width=width, highlight=False, markup=False)
+    # Names are the user's: brackets and colons in them mean nothing to rich.
+    console = Console(width=width, highlight=False, markup=False, emoji=False)
+    console.width = max(console.width, least_width)
+    return console
+
+
+def _fold_text(table: Table) -> None:
+    """Names that are too wide fold before a number gives way."""
+    for column in table.columns:
+        column.no_wrap = column.justify == "right"
+        column.overflow = "fold"
 
 
 def _table(*columns: str) -> Table:

@@ -6,15 +6,18 @@ from carbonedge.experiments.comparison import Comparison, Row, compare
 from carbonedge.experiments.light_model import light_model
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.experiments.plots import save_sweep_plot
+from carbonedge.experiments.ranking import Ranking, rank_nodes
 from carbonedge.experiments.sweep import Sweep, sweep_carbon
 
 __all__ = [
     "Comparison",
+    "Ranking",
     "Row",
     "Sweep",
     "compare",
     "light_model",
     "paper_cluster",
+    "rank_nodes",
     "save_sweep_plot",
     "sweep_carbon",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from carbonedge._validation import count, positive
+from carbonedge._validation import count
 from carbonedge.cluster import Node
+from carbonedge.experiments.times import with_times
 from carbonedge.scheduling import MODES, Task, Weights, schedule
 
 __all__ = ["SWEPT", "Choice", "Step", "Sweep", "starts", "sweep_carbon"]
@@ -107,15 +107,11 @@ def sweep_carbon(
     """
     if count("steps", steps) < 2:
         raise ValueError(f"steps is {steps}: it must be at least 2, one for each end")
-    timed = _with_times(nodes, time_ms)
+    timed, assumed_time_ms = with_times(nodes, time_ms)
     return Sweep(
         base=base,
         task=task,
-        assumed_time_ms={
-            after.name: after.avg_time_ms
-            for before, after in zip(nodes, timed, strict=True)
-            if after is not before
-        },
+        assumed_time_ms=assumed_time_ms,
         steps=tuple(
             _step(timed, task, _with_carbon(base, number / (steps - 1))) for number in range(steps)
         ),
@@ -153,32 +149,3 @@ def _with_carbon(base: Weights, carbon: float) -> Weights:
         )
     resource, load, performance, balance = (weight / total * (1 - carbon) for weight in others)
     return Weights(resource, load, performance, balance, carbon)
-
-
-def _with_times(nodes: Sequence[Node], time_ms: float | None) -> list[Node]:
-    """A time for each node, for without one it seems to answer at once and for nothing."""
-    if time_ms is None:
-        lacking = [node.name for node in nodes if node.avg_time_ms == 0]
-        if lacking:
-            raise ValueError(
-                f"avg_time_ms of {_listed(lacking)} is 0: latency and emissions are predicted "
-                "from it; set it, or give time_ms, what the task takes at speed 1"
-            )
-        return list(nodes)
-    reference_ms = positive("time_ms", time_ms)
-    return [
-        node
-        if node.avg_time_ms > 0
-        else dataclasses.replace(node, avg_time_ms=reference_ms / node.speed)
-        for node in nodes
-    ]
-
-
-MOST_NAMES = 8
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = [repr(name) for name in names[:MOST_NAMES]]
-    if len(names) > MOST_NAMES:
-        shown.append(f"{len(names) - MOST_NAMES} more")
-    return ", ".join(shown)
