@@ -352,6 +352,8 @@ Refusal NodeTable::refusal_unlocked(std::size_t index, Task const &task) const
     if (policy_.scoring == Scoring::constrained
         && block[Feature::latency_ms][lane] > task.slo_ms)
         return Refusal::slo;
+    if (policy_.scoring == Scoring::paper && !(block.merit[lane] > 0.0))
+        return Refusal::score;
     return Refusal::none;
 }
 

@@ -101,7 +101,7 @@ class NodeTable:
 
     def refusal(self, index: int, cpu_cores: float, memory_mb: float, slo_ms: float | None) -> int:
         """0, or why a node refuses: 1 load, 2 network latency, 3 CPU, 4 memory, 5 latency
-        target, 6 removed."""
+        target, 6 removed, 7 a score that is not above 0."""
 
     def explain(
         self, cpu_cores: float, memory_mb: float, slo_ms: float | None

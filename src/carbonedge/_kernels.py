@@ -322,9 +322,10 @@ def learn(groups: Floats, outlook: Floats, g: int, lane: int, top: float, peak: 
     )
     group[TOP, lane] = top
     group[PEAK, lane] = peak
-    group[ERA, lane] = outlook[TODAY]
-    for trait in range(NUM_TRAITS):
-        group[SLOPES + trait, lane] = outlook[SLOPE + trait]
+    if group[ERA, lane] != outlook[TODAY]:
+        group[ERA, lane] = outlook[TODAY]
+        for trait in range(NUM_TRAITS):
+            group[SLOPES + trait, lane] = outlook[SLOPE + trait]
     return changed
 
 
@@ -606,6 +607,58 @@ def spread_of(blocks: Floats, num_blocks: int, cpu: float, memory: float, spread
                 spread[NUM_TRAITS + trait] = max(spread[NUM_TRAITS + trait], value)
 
 
+def best_by_scan(
+    blocks: Floats,
+    num_blocks: int,
+    outlook: Floats,
+    weights: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+) -> tuple[int, float]:
+    """Index, -1 for none, and score of the best node, by a look at every one. Leaves in
+    `outlook` what scores were made under.
+    """
+    outlook[CPU] = cpu
+    outlook[MEMORY] = memory
+    if scoring == NORMALIZED:
+        spread = np.empty(2 * NUM_TRAITS)
+        spread_of(blocks, num_blocks, cpu, memory, spread)
+        if spread[NUM_TRAITS] == -np.inf:
+            return -1, 0.0
+        face(outlook, spread, weights)
+    return scan(blocks, num_blocks, outlook, scoring, cpu, memory, slo_ms)
+
+
+def best_by_tree(
+    blocks: Floats,
+    num_blocks: int,
+    groups: Floats,
+    levels: Integers,
+    root: Floats,
+    outlook: Floats,
+    scratch: Floats,
+    weights: Floats,
+    scoring: int,
+    cpu: float,
+    memory: float,
+    slo_ms: float,
+) -> tuple[int, float]:
+    """The same by a tree."""
+    if root[HIGH] == -np.inf:
+        return -1, 0.0
+    if scoring == NORMALIZED:
+        same = outlook[TODAY] != 0.0
+        for k in range(2 * NUM_TRAITS):
+            same = same and outlook[SPREAD + k] == root[k]
+        if not same:
+            face(outlook, root, weights)
+    return search(
+        blocks, num_blocks, groups, levels, outlook, scratch, scoring, cpu, memory, slo_ms
+    )
+
+
 def choose_by_scan(
     states: Floats,
     blocks: Floats,
@@ -618,15 +671,9 @@ def choose_by_scan(
 ) -> tuple[int, float, float, float, float, float, float, float, float, float]:
     """The best node, by a look at every one; see `placement`."""
     outlook = np.zeros(NUM_OUTLOOK)
-    outlook[CPU] = cpu
-    outlook[MEMORY] = memory
-    if scoring == NORMALIZED:
-        spread = np.empty(2 * NUM_TRAITS)
-        spread_of(blocks, num_blocks, cpu, memory, spread)
-        if spread[NUM_TRAITS] == -np.inf:
-            return placement(states, blocks, outlook, scoring, -1, 0.0)
-        face(outlook, spread, weights)
-    index, highest = scan(blocks, num_blocks, outlook, scoring, cpu, memory, slo_ms)
+    index, highest = best_by_scan(
+        blocks, num_blocks, outlook, weights, scoring, cpu, memory, slo_ms
+    )
     return placement(states, blocks, outlook, scoring, index, highest)
 
 
@@ -646,16 +693,19 @@ def choose(
     slo_ms: float,
 ) -> tuple[int, float, float, float, float, float, float, float, float, float]:
     """The best node, by a tree; see `placement`."""
-    if root[HIGH] == -np.inf:
-        return placement(states, blocks, outlook, scoring, -1, 0.0)
-    if scoring == NORMALIZED:
-        same = outlook[TODAY] != 0.0
-        for k in range(2 * NUM_TRAITS):
-            same = same and outlook[SPREAD + k] == root[k]
-        if not same:
-            face(outlook, root, weights)
-    index, highest = search(
-        blocks, num_blocks, groups, levels, outlook, scratch, scoring, cpu, memory, slo_ms
+    index, highest = best_by_tree(
+        blocks,
+        num_blocks,
+        groups,
+        levels,
+        root,
+        outlook,
+        scratch,
+        weights,
+        scoring,
+        cpu,
+        memory,
+        slo_ms,
     )
     return placement(states, blocks, outlook, scoring, index, highest)
 
@@ -700,8 +750,7 @@ def place_run(
     planted = len(groups) > 0
     for task in range(len(chosen)):
         if planted:
-            placed = choose(
-                states,
+            index, _ = best_by_tree(
                 blocks,
                 num_blocks,
                 groups,
@@ -716,10 +765,9 @@ def place_run(
                 np.inf,
             )
         else:
-            placed = choose_by_scan(
-                states, blocks, num_blocks, weights, scoring, cpu, memory, np.inf
+            index, _ = best_by_scan(
+                blocks, num_blocks, outlook, weights, scoring, cpu, memory, np.inf
             )
-        index = placed[0]
         chosen[task] = index
         if index >= 0:
             hold(states, blocks, weights, max_load, max_network_latency_ms, cpu, memory, index)
@@ -772,7 +820,7 @@ HELPERS: tuple[Any, ...] = (
     derive,
     hold,
     refresh,
-    choose,
-    choose_by_scan,
+    best_by_scan,
+    best_by_tree,
 )
 """What those call in turn."""

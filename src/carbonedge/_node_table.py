@@ -16,7 +16,7 @@ from carbonedge._forest import Demand, Forest, Tree
 
 __all__ = ["NodeTable"]
 
-OPEN, LOAD, NETWORK, CPU, MEMORY, SLO, REMOVED = range(7)
+OPEN, LOAD, NETWORK, CPU, MEMORY, SLO, REMOVED, SCORE = range(8)
 FEW_BLOCKS = 8
 """So few are scanned in less time than a tree takes to keep."""
 
@@ -374,7 +374,10 @@ class NodeTable:
         if block[k.FREE_MEMORY, lane] < demand[1]:
             return MEMORY
         late = slo_ms is not None and block[k.LATENCY_MS, lane] > slo_ms
-        return SLO if late and self._scoring == k.CONSTRAINED else OPEN
+        if late and self._scoring == k.CONSTRAINED:
+            return SLO
+        worthless = block[k.MERIT, lane] <= 0.0
+        return SCORE if worthless and self._scoring == k.PAPER else OPEN
 
 
 def choose_once(

@@ -39,6 +39,7 @@ enum class Refusal
     memory,          ///< too little free
     slo,             ///< predicted latency above slo_ms (`constrained` only)
     removed,         ///< no longer there
+    score,           ///< not above 0 (`paper` only)
 };
 
 /// What a decision makes of one node. Score and components are 0 where it refuses.

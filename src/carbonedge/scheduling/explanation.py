@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -91,15 +92,26 @@ def refusal_text(
     latency_ms = state["network_latency_ms"]
     latency_ms += state["avg_time_ms"] * (1 + state["running_tasks"] / (state["parallelism"] or 1))
     max_load, max_network_latency_ms = limits
+    load, highest = _apart(state["load"], max_load)
+    network, farthest = _apart(state["network_latency_ms"], max_network_latency_ms)
+    cpu, needed_cpu = _apart(cpu_cores, task.cpu_cores)
+    memory, needed_memory = _apart(memory_mb, task.memory_mb)
+    late, in_time = _apart(latency_ms, math.inf if task.slo_ms is None else task.slo_ms)
     return {
-        0: "its score is not above 0",
-        1: f"its load {state['load']:g} is above max_load {max_load:g}",
-        2: f"its network latency {state['network_latency_ms']:g} ms is above "
-        f"max_network_latency_ms {max_network_latency_ms:g}",
-        3: f"it has {cpu_cores:g} of {state['cpu_cores']:g} CPU cores free and the task "
-        f"needs {task.cpu_cores:g}",
-        4: f"it has {memory_mb:g} of {state['memory_mb']:g} MB free and the task "
-        f"needs {task.memory_mb:g}",
-        5: f"its predicted latency {latency_ms:g} ms is above slo_ms {task.slo_ms}",
+        1: f"its load {load} is above max_load {highest}",
+        2: f"its network latency {network} ms is above max_network_latency_ms {farthest}",
+        3: f"it has {cpu} of {state['cpu_cores']:g} CPU cores free and the task needs {needed_cpu}",
+        4: f"it has {memory} of {state['memory_mb']:g} MB free and the task needs {needed_memory}",
+        5: f"its predicted latency {late} ms is above slo_ms {in_time}",
         REMOVED: "it was removed",
+        7: "its score is not above 0",
     }[refusal]
+
+
+def _apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart."""
+    for digits in (6, 9, 12):
+        texts = f"{one:.{digits}g}", f"{other:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return repr(one), repr(other)
