@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -178,6 +179,8 @@ public:
     {
         auto const cpu = view(cpu_cores);
         auto const memory = view(memory_mb);
+        if (cpu.size() != memory.size())
+            throw py::value_error("cpu_cores and memory_mb differ in length");
         py::array_t<std::int64_t> indices(cpu_cores.size());
         py::array_t<Ticket> tickets(with_tickets ? cpu_cores.size() : 0);
         std::span<std::int64_t> const chosen(indices.mutable_data(), cpu.size());
@@ -197,15 +200,20 @@ public:
 
     void set(std::size_t index, std::size_t field, double value)
     {
+        if (field >= kNumFields)
+            throw py::index_error("there is no field " + std::to_string(field));
         table_.set(index, static_cast<Field>(field), value);
     }
 
     std::size_t add(py::handle node)
     {
-        auto const index = table_.add(to_node(node));
+        auto const taken = to_node(node);
+        py::object const name = node.attr("name");
+        // The name first, so that no decision finds its node without; and none between.
+        std::scoped_lock const lock(adding_);
         if (!names_.is_none())
-            names_.attr("append")(node.attr("name"));
-        return index;
+            names_.attr("append")(name);
+        return table_.add(taken);
     }
 
     void remove(std::size_t index) { table_.remove(index); }
@@ -321,6 +329,7 @@ private:
     NodeTable table_;
     py::object names_;
     py::type decision_;
+    std::mutex adding_;
 };
 
 std::unique_ptr<NamedTable> from_columns(std::vector<Doubles> const &arrays,

@@ -10,11 +10,15 @@ constexpr std::size_t kMostTrees = 8;
 constexpr std::size_t kMostSightings = 32;
 // A tree costs about as much as this many scans.
 constexpr std::uint64_t kScansPerTree = 3;
+// And as bringing one in so many blocks up to date.
+constexpr std::size_t kChangesPerTree = 4;
+constexpr std::size_t kMostTouches = 8;
 } // namespace
 
 Tree *Forest::find(std::span<Block const> blocks, Demand const &demand)
 {
     ++now_;
+    touches_ = 0;
     for (auto planted = trees_.begin(); planted != trees_.end(); ++planted)
         if (planted->tree.demand() == demand)
             return use(blocks, planted);
@@ -84,14 +88,20 @@ bool Forest::deserves_tree(Demand const &demand)
 
 void Forest::touch(std::span<Block const> blocks, std::size_t index)
 {
-    // The tree in use is kept ready, so that the next decision need not wait for it.
+    // The tree in use is kept ready, so that the next decision need not wait for it;
+    // but where very many nodes change at once, all wait to be made anew.
+    ++touches_;
     for (auto &planted : trees_)
-        if (&planted == &trees_.front())
+    {
+        auto &changed = planted.changed;
+        auto const ready = &planted == &trees_.front() && touches_ <= kMostTouches;
+        if (ready && changed.empty() && !planted.outdated)
             planted.tree.refresh(blocks[index], index);
-        else if (planted.changed.size() < blocks.size())
-            planted.changed.push_back(index);
+        else if (changed.size() < blocks.size() / kChangesPerTree)
+            changed.push_back(index);
         else
             planted.outdated = true;
+    }
 }
 
 void Forest::clear()

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 
@@ -16,7 +17,7 @@ namespace
 // So few blocks are scanned in less time than a tree takes to keep.
 constexpr std::size_t kFewBlocks = 8;
 // Tasks placed before other threads get their turn.
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = 16;
 
 double cpu_quanta(double cores)
 {
@@ -261,6 +262,7 @@ void NodeTable::place_many(std::span<double const> cpu_cores,
     Outlook outlook;
     for (std::size_t start = 0; start < chosen.size(); start += kBatch)
     {
+        mutex_.let_others_in();
         std::scoped_lock const lock(mutex_);
         auto const stop = std::min(chosen.size(), start + kBatch);
         for (auto i = start; i < stop; ++i)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <random>
 #include <stdexcept>
 
 namespace carbonedge
@@ -11,7 +12,9 @@ namespace
 constexpr auto kSlotBits = 32;
 constexpr auto kSlotMask = (Ticket{1} << kSlotBits) - 1;
 
-std::atomic<std::uint32_t> last_stamp{0};
+// At random first, so that no ticket of before a restart, which a restored table may
+// have completed, is given again.
+std::atomic<std::uint32_t> last_stamp{std::random_device{}()};
 
 // 0 is left out, so that no ticket is 0.
 Ticket next_stamp()

@@ -120,7 +120,7 @@ struct EmissionsSearch
                              double bound,
                              std::size_t first_node) const
     {
-        auto const latency = group.lowest(Trait::latency_ms)[lane];
+        auto const latency = group.fastest[lane];
         return bound > highest || latency < fastest
                || (latency == fastest && first_node < index);
     }
@@ -170,6 +170,7 @@ public:
             if (!wanted)
                 break;
             waiting[lane] = -kInfinity;
+            looks_left_ -= level == 0 ? 1 : 0;
             auto const [top, peak] = level == 0 ? look(child) : below(level - 1, child);
             tops[lane] = top;
             peaks[lane] = peak;
@@ -203,7 +204,6 @@ public:
 private:
     std::pair<double, double> look(std::size_t b)
     {
-        --looks_left_;
         Lanes scores;
         auto const top = score(blocks_[b], tree_.outlook(), scores);
         if (top > highest_ || (top == highest_ && b * kLanes < index_))
@@ -211,7 +211,7 @@ private:
             highest_ = top;
             index_ = b * kLanes + lane_of(scores, top);
         }
-        return {top, tree_.peak(top)};
+        return {top, tree_.peak(b, top)};
     }
 
     std::span<Block const> blocks_;
@@ -223,10 +223,13 @@ private:
 } // namespace
 
 std::optional<Choice>
-best_merit(std::span<Block const> blocks, Tree const &tree, Demand const &demand)
+best_merit(std::span<Block const> blocks, Tree &tree, Demand const &demand)
 {
+    if (!tree.worth_a_search())
+        return scan_merit(blocks, demand);
     MeritSearch search{blocks, demand, most_looks(blocks)};
     descend(tree, tree.levels().size() - 1, 0, search);
+    tree.tell(search.looks_left == 0);
     if (search.looks_left == 0)
         return scan_merit(blocks, demand);
     if (search.highest == 0.0)
@@ -235,12 +238,15 @@ best_merit(std::span<Block const> blocks, Tree const &tree, Demand const &demand
 }
 
 std::optional<Choice> least_emissions(std::span<Block const> blocks,
-                                      Tree const &tree,
+                                      Tree &tree,
                                       Demand const &demand,
                                       double slo_ms)
 {
+    if (!tree.worth_a_search())
+        return scan_emissions(blocks, demand, slo_ms);
     EmissionsSearch search{blocks, demand, slo_ms, most_looks(blocks)};
     descend(tree, tree.levels().size() - 1, 0, search);
+    tree.tell(search.looks_left == 0);
     if (search.looks_left == 0)
         return scan_emissions(blocks, demand, slo_ms);
     if (search.highest == -kInfinity)
@@ -251,13 +257,14 @@ std::optional<Choice> least_emissions(std::span<Block const> blocks,
 std::optional<Choice>
 best_scaled(std::span<Block const> blocks, Tree &tree, Weights const &weights)
 {
-    tree.face_today(weights);
-    if (tree.outlook().spread.empty())
+    if (tree.root().spread.empty())
         return std::nullopt;
+    tree.face_today(weights);
     ScaledSearch search(blocks, tree);
     search.below(tree.levels().size() - 1, 0);
     if (search.gave_up())
         search.sweep();
+    assert(search.highest() > -kInfinity);
     return Choice{search.index(), search.highest()};
 }
 } // namespace carbonedge

@@ -4,6 +4,7 @@
 #include "multiversion.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <limits>
 
@@ -15,6 +16,12 @@ constexpr auto kInfinity = std::numeric_limits<double>::infinity();
 // Some hundred times what rounding can make of the thirty terms of a bound, relative
 // to the sum of their magnitudes.
 constexpr auto kRounding = 1e-13;
+constexpr unsigned kLongestRest = 64;
+
+double largest(Range const &range)
+{
+    return std::max(std::abs(range.low), std::abs(range.high));
+}
 
 // Of no node.
 Group const &empty_group()
@@ -29,6 +36,7 @@ Group const &empty_group()
         for (auto *lanes :
              {&made.most_cpu, &made.most_memory, &made.merit, &made.top, &made.peak})
             lanes->values.fill(-kInfinity);
+        made.fastest.values.fill(kInfinity);
         return made;
     }();
     return group;
@@ -87,6 +95,18 @@ void summarise(Block const &block, Demand const &demand, Summary &summary)
     take(Trait::balance, block[Feature::balance]);
     take(Trait::latency_ms, block[Feature::latency_ms]);
     take(Trait::emissions_g, block[Feature::emissions_g]);
+
+    auto const &emissions = block[Feature::emissions_g];
+    auto const &latency = block[Feature::latency_ms];
+    auto const least = summary.spread[Trait::emissions_g].low;
+    auto fastest = kInfinity;
+#pragma omp simd reduction(min : fastest)
+    for (std::size_t i = 0; i < kLanes; ++i)
+    {
+        double const own = emissions[i] + out[i] == least ? latency[i] : kInfinity;
+        fastest = own < fastest ? own : fastest;
+    }
+    summary.fastest = fastest;
 }
 
 CARBONEDGE_MULTIVERSION
@@ -116,6 +136,17 @@ void summarise(Group const &group, Bounds const &bounds, Summary &summary)
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
         summary.spread.ranges[trait] = {lowest(group.low[trait]),
                                         highest(group.high[trait])};
+
+    auto const &emissions = group.lowest(Trait::emissions_g);
+    auto const least = summary.spread[Trait::emissions_g].low;
+    auto fastest = kInfinity;
+#pragma omp simd reduction(min : fastest)
+    for (std::size_t i = 0; i < kLanes; ++i)
+    {
+        double const own = emissions[i] == least ? group.fastest[i] : kInfinity;
+        fastest = own < fastest ? own : fastest;
+    }
+    summary.fastest = fastest;
 }
 
 CARBONEDGE_MULTIVERSION
@@ -140,8 +171,13 @@ struct Line
 CARBONEDGE_MULTIVERSION
 void bound(Group const &group, Outlook const &outlook, Line const &line, Bounds &bounds)
 {
-    // The peak, and by how much at most today's slopes raise what is below it.
+    // The peak, and by how much at most today's slopes raise what is below it. What the
+    // roundings of this come to is added here, each time that a peak is raised.
     Lanes raised = group.peak;
+    Lanes size;
+#pragma omp simd
+    for (std::size_t i = 0; i < kLanes; ++i)
+        size[i] = std::abs(raised[i]);
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
     {
         auto const &low = group.low[trait];
@@ -155,8 +191,15 @@ void bound(Group const &group, Outlook const &outlook, Line const &line, Bounds 
             double const at_low = more * low[i];
             double const at_high = more * high[i];
             raised[i] += at_low > at_high ? at_low : at_high;
+            double const below = std::abs(low[i]);
+            double const above = std::abs(high[i]);
+            size[i] += (std::abs(slope) + std::abs(before[i]))
+                       * (below > above ? below : above);
         }
     }
+#pragma omp simd
+    for (std::size_t i = 0; i < kLanes; ++i)
+        raised[i] += kRounding * size[i];
 
     auto const &share = group.highest(Trait::share);
     auto const &headroom = group.highest(Trait::headroom);
@@ -232,7 +275,7 @@ Summary Tree::summary_of(Block const &block) const
     summarise(block, outlook_.demand, summary);
     Lanes scores;
     summary.top = score(block, outlook_, scores);
-    summary.peak = peak(summary.top);
+    summary.peak = peak(summary.top, summary.spread);
     return summary;
 }
 
@@ -266,6 +309,7 @@ bool Tree::put(Group &group, std::size_t lane, Summary const &summary)
     auto changed = put_bounds(group, lane, summary.top, summary.peak);
     changed |= write(group.most_cpu, lane, summary.most_cpu);
     changed |= write(group.most_memory, lane, summary.most_memory);
+    changed |= write(group.fastest, lane, summary.fastest);
     changed |= write(group.merit, lane, summary.merit);
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
     {
@@ -312,6 +356,7 @@ void Tree::grow()
 
 void Tree::face_today(Weights const &weights)
 {
+    assert(!root_.spread.empty());
     if (era_ != 0.0 && outlook_.spread == root_.spread)
         return;
     auto const &spread = outlook_.spread = root_.spread;
@@ -323,14 +368,47 @@ void Tree::face_today(Weights const &weights)
                 + spread[Trait::balance].low * gains.balance
                 - spread[Trait::latency_ms].high * gains.performance
                 - spread[Trait::emissions_g].high * gains.carbon;
-    // A share is a difference of what may be as large as 1.
-    auto size = gains.resource;
+    auto size = 0.0;
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
-        size += std::abs(slopes_[trait])
-                * std::max(std::abs(spread.ranges[trait].low),
-                           std::abs(spread.ranges[trait].high));
+        size += std::abs(slopes_[trait]) * largest(spread.ranges[trait]);
     slack_ = kRounding * size;
     era_ += 1.0;
+}
+
+// In real numbers top + constant. A block that changed after the spread was taken may
+// lie far outside of it, so its own traits count too in what rounding may have made.
+double Tree::peak(double top, Spread const &spread) const
+{
+    if (spread.empty())
+        return -kInfinity;
+    auto size = 0.0;
+    for (std::size_t trait = 0; trait < kNumTraits; ++trait)
+        size += std::abs(slopes_[trait]) * largest(spread.ranges[trait]);
+    return top + constant_ + slack_ + kRounding * size;
+}
+
+double Tree::peak(std::size_t index, double top) const
+{
+    auto const &group = levels_[0][index / kLanes];
+    auto const lane = index % kLanes;
+    Spread spread;
+    for (std::size_t trait = 0; trait < kNumTraits; ++trait)
+        spread.ranges[trait] = {group.low[trait][lane], group.high[trait][lane]};
+    return peak(top, spread);
+}
+
+bool Tree::worth_a_search()
+{
+    if (rest_ == 0)
+        return true;
+    --rest_;
+    return false;
+}
+
+void Tree::tell(bool gave_up)
+{
+    rest_ = gave_up ? next_rest_ : 0;
+    next_rest_ = gave_up ? std::min(2 * next_rest_, kLongestRest) : 1;
 }
 
 Bounds Tree::bounds(std::size_t level, std::size_t index) const

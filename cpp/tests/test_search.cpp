@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <random>
 #include <vector>
@@ -72,7 +73,7 @@ void live(std::mt19937 &random,
             tickets.pop_back();
         }
         auto const index = random() % table.size();
-        switch (random() % 8)
+        switch (table.has(index) ? random() % 8 : 6)
         {
         case 0:
         case 1:
@@ -84,8 +85,9 @@ void live(std::mt19937 &random,
                 index, Field::intensity_g_per_kwh, static_cast<double>(random() % 800));
             break;
         case 4:
-            table.set(
-                index, Field::network_latency_ms, static_cast<double>(random() % 50));
+            table.set(index,
+                      Field::network_latency_ms,
+                      random() % 8 ? static_cast<double>(random() % 50) : 1e6);
             break;
         case 5:
             if (random() % 4 == 0)
@@ -154,4 +156,103 @@ TEST_CASE("a search and a scan agree where numbers are huge, tiny and nearly ali
         }
         live(random, nodes, {kWeights[0], Scoring::normalized}, 2, 200);
     }
+}
+
+TEST_CASE("a full cluster takes a task again when another is done")
+{
+    std::mt19937 random(11);
+    for (auto const scoring :
+         {Scoring::paper, Scoring::normalized, Scoring::constrained})
+        for (auto const count : {129, 300, 3000})
+        {
+            std::vector<Node> const nodes(static_cast<std::size_t>(count),
+                                          {{1, 1e4, 5, 100, 1, 0, 0, 50, 0, 4, 0}});
+            NodeTable table(nodes, {kWeights[0], scoring});
+            Task const task{0.5, 100.0};
+            std::vector<Ticket> tickets;
+            while (auto const placed = table.place(task))
+                tickets.push_back(placed->ticket);
+            REQUIRE(tickets.size() == 2 * nodes.size());
+            for (auto turn = 0; turn < 50; ++turn)
+            {
+                auto const open = 1 + random() % 3;
+                for (std::size_t k = 0; k < open; ++k)
+                {
+                    std::swap(tickets[random() % tickets.size()], tickets.back());
+                    table.complete(tickets.back(), static_cast<double>(random() % 90));
+                    tickets.pop_back();
+                }
+                while (auto const scanned = table.scan(task))
+                {
+                    auto const placed = table.place(task);
+                    REQUIRE(placed);
+                    REQUIRE(placed->index == scanned->index);
+                    REQUIRE(placed->score == scanned->score);
+                    tickets.push_back(placed->ticket);
+                }
+                REQUIRE(!table.place(task));
+            }
+        }
+}
+
+TEST_CASE("a cluster that was barred whole opens again")
+{
+    std::mt19937 random(12);
+    auto const nodes = unlike_nodes(random, 500);
+    NodeTable table(nodes, {kWeights[0], Scoring::normalized});
+    Task const task{0.1, 8.0};
+    for (auto turn = 0; turn < 5; ++turn)
+    {
+        REQUIRE(table.select(task));
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+            table.set(i, Field::load, 1.0);
+        REQUIRE(!table.select(task));
+        auto const index = random() % nodes.size();
+        table.set(index, Field::load, 0.5);
+        REQUIRE(table.select(task)->index == index);
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+            table.set(i, Field::load, nodes[i][Field::load]);
+    }
+}
+
+TEST_CASE("a node far outside the spread of before keeps no bound too low")
+{
+    Node const alike{{4, 8000, 100, 400, 1, 0.5, 5, 100, 0, 4, 0}};
+    Policy const policy{{0.0, 0.9, 0.1, 0.0, 0.0}, Scoring::normalized};
+    Task const task{0.1, 64.0};
+    auto const check = [&](NodeTable &table)
+    {
+        auto const scanned = table.scan(task);
+        auto const selected = table.select(task);
+        REQUIRE(selected->index == scanned->index);
+        REQUIRE(selected->score == scanned->score);
+    };
+    for (auto exponent = -15; exponent <= -1; ++exponent)
+        for (auto far = 10.0; far < 1e13; far *= 7.3)
+        {
+            // Nodes as good as alike, of which a block then leaves for far away.
+            std::vector<Node> nodes(1600, alike);
+            nodes[0][Field::network_latency_ms] += 105 * std::pow(10.0, exponent);
+            NodeTable leaves(nodes, policy);
+            (void)leaves.select(task);
+            for (std::size_t i = 1584; i < 1600; ++i)
+                leaves.set(i, Field::network_latency_ms, far);
+            leaves.set(1590, Field::load, 0.0);
+            check(leaves);
+
+            // One that is far away is barred for a while.
+            nodes.assign(512, nodes[1]);
+            nodes[0][Field::network_latency_ms] += 105 * std::pow(10.0, exponent);
+            nodes[511][Field::network_latency_ms] = far;
+            for (std::size_t i = 0; i < nodes.size(); ++i)
+                nodes[i][Field::load] = 0.3 + 0.001 * static_cast<double>(i * 7 % 13);
+            NodeTable returns(nodes, policy);
+            (void)returns.select(task);
+            returns.set(511, Field::load, 0.95);
+            (void)returns.select(task);
+            returns.set(100, Field::load, 0.29);
+            check(returns);
+            returns.set(511, Field::load, 0.5);
+            check(returns);
+        }
 }

@@ -51,5 +51,6 @@ private:
     std::list<Planted> trees_; // the last used first
     std::vector<Sighting> sightings_;
     std::uint64_t now_ = 0;
+    std::size_t touches_ = 0; // since a tree was last looked for
 };
 } // namespace carbonedge

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "carbonedge/block.hpp"
+#include "carbonedge/fair_mutex.hpp"
 #include "carbonedge/forest.hpp"
 #include "carbonedge/node.hpp"
 #include "carbonedge/reservations.hpp"
@@ -10,7 +11,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <vector>
@@ -155,6 +155,6 @@ private:
     std::vector<Block> blocks_;
     Forest forest_;
     Reservations reservations_;
-    mutable std::mutex mutex_;
+    mutable FairMutex mutex_;
 };
 } // namespace carbonedge

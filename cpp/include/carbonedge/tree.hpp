@@ -19,6 +19,7 @@ struct Summary
     Spread spread;
     double most_cpu;    ///< open
     double most_memory; ///< free
+    double fastest;     ///< latency of the fastest of those with least emissions
     double merit;       ///< highest
     double top;         ///< no score is above it
     double peak;        ///< no sum of slope times trait is above it
@@ -36,6 +37,7 @@ struct Group
     std::array<Lanes, kNumTraits> high;
     Lanes most_cpu;
     Lanes most_memory;
+    Lanes fastest;
     Lanes merit;
     Lanes top;
     Lanes peak;
@@ -64,14 +66,15 @@ struct Bounds
 class Tree
 {
 public:
-    /// O(nodes).
+    /// Of at least one block. O(nodes).
     Tree(std::span<Block const> blocks, Demand const &demand);
 
     /// Brings all up to date with a block that has changed or, just behind the last,
     /// is new. O(log nodes).
     void refresh(Block const &block, std::size_t index);
 
-    /// Turns tops and peaks to the scores of today, which weights and root make.
+    /// Turns tops and peaks to the scores of today, which the root makes with weights
+    /// that stay the same for life. At least one node must pass.
     void face_today(Weights const &weights);
 
     [[nodiscard]] Demand const &demand() const { return outlook_.demand; }
@@ -87,15 +90,22 @@ public:
     /// Of a group, under today's outlook.
     [[nodiscard]] Bounds bounds(std::size_t level, std::size_t group) const;
 
-    /// The same of a block, given its highest score.
-    [[nodiscard]] double peak(double top) const { return top + constant_ + slack_; }
+    /// The peak of a block, given its highest score under today's outlook.
+    [[nodiscard]] double peak(std::size_t index, double top) const;
 
-    /// Takes closer bounds, under today's outlook, of what a lane sums up.
+    /// Takes closer bounds, under today's outlook, of what a lane sums up. Those of the
+    /// lanes that sum up its group are to follow, or stay wider than they need be.
     void learn(std::size_t level, std::size_t child, double top, double peak);
+
+    /// Whether a search is worth its while: after each that gave up, twice as many
+    /// decisions as after the last are left to scans, up to 64.
+    [[nodiscard]] bool worth_a_search();
+    void tell(bool gave_up);
 
 private:
     [[nodiscard]] Summary summary_of(Block const &block) const;
     [[nodiscard]] Summary summary_of(Group const &group) const;
+    [[nodiscard]] double peak(double top, Spread const &spread) const;
     bool put(Group &group, std::size_t lane, Summary const &summary);
     bool put_bounds(Group &group, std::size_t lane, double top, double peak);
     void grow();
@@ -110,5 +120,8 @@ private:
     double constant_ = 0.0;
     double slack_ = 0.0;
     double era_ = 0.0;
+
+    unsigned rest_ = 0;
+    unsigned next_rest_ = 1;
 };
 } // namespace carbonedge

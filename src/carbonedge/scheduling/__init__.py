@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from carbonedge.scheduling.decision import Decision
+from carbonedge.scheduling.explanation import Explanation
 from carbonedge.scheduling.scheduler import Scheduler, schedule
 from carbonedge.scheduling.task import Task
 from carbonedge.scheduling.weights import MODES, SCORINGS, Weights
 
-__all__ = ["MODES", "SCORINGS", "Decision", "Scheduler", "Task", "Weights", "schedule"]
+__all__ = [
+    "MODES",
+    "SCORINGS",
+    "Decision",
+    "Explanation",
+    "Scheduler",
+    "Task",
+    "Weights",
+    "schedule",
+]
