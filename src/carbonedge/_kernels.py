@@ -45,12 +45,12 @@ NUM_FEATURES = 9
 NUM_TRAITS = 5
 """Share left free, headroom, balance, latency, emissions."""
 
-LOW, HIGH, MOST_CPU, MOST_MEMORY, BEST_MERIT, TOP, PEAK = 0, 5, 10, 11, 12, 13, 14
-NUM_SUMMARIES = 15
+LOW, HIGH, MOST_CPU, MOST_MEMORY, BEST_MERIT, FASTEST, TOP, PEAK = 0, 5, 10, 11, 12, 13, 14, 15
+NUM_SUMMARIES = 16
 """A summary: ranges of the traits, and so on. It stands first in a group's rows."""
 
-ERA, SLOPES = 15, 16
-NUM_ROWS = 21
+ERA, SLOPES = 16, 17
+NUM_ROWS = 22
 
 CPU, MEMORY, SPREAD, GAINS, SLOPE, CONSTANT, SLACK, TODAY = 0, 1, 2, 12, 17, 22, 23, 24
 NUM_OUTLOOK = 25
@@ -176,6 +176,24 @@ def gain_of(low: float, high: float, weight: float) -> float:
     return weight * (1.0 / spread if spread >= SMALLEST_SPREAD else 0.0)
 
 
+def size_of(outlook: Floats, spread: Floats) -> float:
+    """The magnitudes that go into a score, at most: of five lows and five highs."""
+    size = 0.0
+    for trait in range(NUM_TRAITS):
+        largest = max(abs(spread[trait]), abs(spread[NUM_TRAITS + trait]))
+        size += abs(outlook[SLOPE + trait]) * largest
+    return size
+
+
+def peak_of(outlook: Floats, spread: Floats, top: float) -> float:
+    """The peak of a block, given its highest score."""
+    if spread[NUM_TRAITS] == -np.inf:
+        return -np.inf
+    slack = outlook[SLACK] + ROUNDING * size_of(outlook, spread)
+    result: float = top + outlook[CONSTANT] + slack
+    return result
+
+
 def face(outlook: Floats, spread: Floats, weights: Floats) -> None:
     """Turn an outlook to a spread: five lows, then five highs."""
     for k in range(2 * NUM_TRAITS):
@@ -197,12 +215,7 @@ def face(outlook: Floats, spread: Floats, weights: Floats) -> None:
         + outlook[WORST_LATENCY] * outlook[SLOPE + 3]
         + outlook[WORST_EMISSIONS] * outlook[SLOPE + 4]
     )
-    # A share is a difference of what may be as large as 1.
-    size = outlook[GAINS]
-    for trait in range(NUM_TRAITS):
-        largest = max(abs(spread[trait]), abs(spread[NUM_TRAITS + trait]))
-        size += abs(outlook[SLOPE + trait]) * largest
-    outlook[SLACK] = ROUNDING * size
+    outlook[SLACK] = ROUNDING * size_of(outlook, spread)
     outlook[TODAY] += 1.0
 
 
@@ -251,8 +264,13 @@ def summarise_block(
     summary[MOST_CPU] = most_cpu
     summary[MOST_MEMORY] = most_memory
     summary[BEST_MERIT] = merit
+    fastest = np.inf
+    for lane in range(lanes):
+        least = block[EMISSIONS_G, lane] + out[lane] == summary[LOW + 4]
+        fastest = min(fastest, block[LATENCY_MS, lane] if least else np.inf)
+    summary[FASTEST] = fastest
     summary[TOP] = top
-    summary[PEAK] = top + outlook[CONSTANT] + outlook[SLACK]
+    summary[PEAK] = peak_of(outlook, summary, top)
 
 
 def all_of_era(groups: Floats, outlook: Floats, g: int) -> bool:
@@ -283,10 +301,15 @@ def bound(
             tops[lane] = group[TOP, lane]
             peaks[lane] = group[PEAK, lane]
         else:
+            # What roundings come to is added here, each time that a peak is raised.
             raised = group[PEAK, lane]
+            size = abs(raised)
             for trait in range(NUM_TRAITS):
-                more = outlook[SLOPE + trait] - group[SLOPES + trait, lane]
-                raised += max(more * group[LOW + trait, lane], more * group[HIGH + trait, lane])
+                slope, before = outlook[SLOPE + trait], group[SLOPES + trait, lane]
+                low, high = group[LOW + trait, lane], group[HIGH + trait, lane]
+                raised += max((slope - before) * low, (slope - before) * high)
+                size += (abs(slope) + abs(before)) * max(abs(low), abs(high))
+            raised += ROUNDING * size
             dream = (
                 (group[HIGH, lane] - outlook[WORST_SHARE]) * outlook[GAINS]
                 + (group[HIGH + 1, lane] - outlook[WORST_HEADROOM]) * outlook[GAINS + 1]
@@ -306,8 +329,13 @@ def summarise_group(
     group = groups[g]
     for k in range(HIGH):
         summary[k] = lowest_of(group[k])
-    for k in range(HIGH, TOP):
+    for k in range(HIGH, FASTEST):
         summary[k] = highest_of(group[k])
+    fastest = np.inf
+    for lane in range(LANES):
+        least = group[LOW + 4, lane] == summary[LOW + 4]
+        fastest = min(fastest, group[FASTEST, lane] if least else np.inf)
+    summary[FASTEST] = fastest
     if all_of_era(groups, outlook, g):
         summary[TOP], summary[PEAK] = highest_of(group[TOP]), highest_of(group[PEAK])
     else:
@@ -351,6 +379,7 @@ def plant(
     tops, peaks = scratch[0], scratch[1]
     groups[:, :HIGH] = np.inf
     groups[:, HIGH:ERA] = -np.inf
+    groups[:, FASTEST] = np.inf
     groups[:, ERA:] = 0.0
     children = num_blocks
     for level in range(len(levels) - 1):
@@ -524,7 +553,7 @@ def search(
             continue
         waiting[level, lane] = -np.inf
         if most == highest and index >= 0:
-            latency = groups[g, LOW + 3, lane] if scoring == CONSTRAINED else 0.0
+            latency = groups[g, FASTEST, lane] if scoring == CONSTRAINED else 0.0
             first = child * LANES ** (level + 1)
             if latency > fastest or (latency == fastest and first > index):
                 continue
@@ -539,7 +568,7 @@ def search(
         )
         if scoring == NORMALIZED:
             tops[0, lane] = top
-            peaks[0, lane] = top + outlook[CONSTANT] + outlook[SLACK]
+            peaks[0, lane] = peak_of(outlook, groups[g, :, lane], top)
             learn(groups, outlook, g, lane, top, peaks[0, lane])
     return scan(blocks, num_blocks, outlook, scoring, cpu, memory, slo_ms)
 
@@ -801,6 +830,8 @@ HELPERS: tuple[Any, ...] = (
     passes,
     share_left,
     gain_of,
+    size_of,
+    peak_of,
     face,
     score,
     summarise_block,
