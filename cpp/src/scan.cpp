@@ -10,6 +10,7 @@ namespace carbonedge
 namespace
 {
 constexpr auto kInfinity = std::numeric_limits<double>::infinity();
+} // namespace
 
 CARBONEDGE_MULTIVERSION
 void widen(Spread &spread, Block const &block, Demand const &demand)
@@ -53,7 +54,6 @@ void widen(Spread &spread, Block const &block, Demand const &demand)
     take(ranges[3], block[Feature::latency_ms]);
     take(ranges[4], block[Feature::emissions_g]);
 }
-} // namespace
 
 Outlook
 outlook_of(std::span<Block const> blocks, Demand const &demand, Weights const &weights)

@@ -42,70 +42,40 @@ Group const &empty_group()
     return group;
 }
 
+// All but the spread, which comes first, and the bounds.
 CARBONEDGE_MULTIVERSION
 void summarise(Block const &block, Demand const &demand, Summary &summary)
 {
     auto const &open_cpu = block[Feature::open_cpu];
     auto const &free_memory = block[Feature::free_memory];
-    auto const &per_cpu = block[Feature::per_cpu];
-    auto const &per_memory = block[Feature::per_memory];
+    auto const &emissions = block[Feature::emissions_g];
+    auto const &latency = block[Feature::latency_ms];
     auto const cpu = demand.cpu;
     auto const memory = demand.memory;
+    auto const least = summary.spread[Trait::emissions_g].low;
 
-    // Nothing where a node passes, else infinite: keeps it out of every range.
-    Lanes out;
-    Lanes share;
     auto most_cpu = -kInfinity;
     auto most_memory = -kInfinity;
     auto merit = -kInfinity;
-#pragma omp simd reduction(max : most_cpu, most_memory, merit)
+    auto fastest = kInfinity;
+#pragma omp simd reduction(max : most_cpu, most_memory, merit) reduction(min : fastest)
     for (std::size_t i = 0; i < kLanes; ++i)
     {
         bool const passes = (open_cpu[i] >= cpu) & (free_memory[i] >= memory);
         double const barrier = passes ? 0.0 : kInfinity;
-        out[i] = barrier;
-        share[i] = (open_cpu[i] - cpu) * per_cpu[i]
-                   + (free_memory[i] - memory) * per_memory[i];
         double const own_cpu = open_cpu[i] - barrier;
         double const own_memory = free_memory[i] - barrier;
         double const own_merit = block.merit[i] - barrier;
+        double const own_latency =
+            emissions[i] + barrier == least ? latency[i] : kInfinity;
         most_cpu = own_cpu > most_cpu ? own_cpu : most_cpu;
         most_memory = own_memory > most_memory ? own_memory : most_memory;
         merit = own_merit > merit ? own_merit : merit;
+        fastest = own_latency < fastest ? own_latency : fastest;
     }
     summary.most_cpu = most_cpu;
     summary.most_memory = most_memory;
     summary.merit = merit;
-    auto const take = [&](Trait trait, Lanes const &values)
-    {
-        auto low = kInfinity;
-        auto high = -kInfinity;
-#pragma omp simd reduction(min : low) reduction(max : high)
-        for (std::size_t i = 0; i < kLanes; ++i)
-        {
-            double const from = values[i] + out[i];
-            double const to = values[i] - out[i];
-            low = from < low ? from : low;
-            high = to > high ? to : high;
-        }
-        summary.spread.ranges[static_cast<std::size_t>(trait)] = {low, high};
-    };
-    take(Trait::share, share);
-    take(Trait::headroom, block[Feature::headroom]);
-    take(Trait::balance, block[Feature::balance]);
-    take(Trait::latency_ms, block[Feature::latency_ms]);
-    take(Trait::emissions_g, block[Feature::emissions_g]);
-
-    auto const &emissions = block[Feature::emissions_g];
-    auto const &latency = block[Feature::latency_ms];
-    auto const least = summary.spread[Trait::emissions_g].low;
-    auto fastest = kInfinity;
-#pragma omp simd reduction(min : fastest)
-    for (std::size_t i = 0; i < kLanes; ++i)
-    {
-        double const own = emissions[i] + out[i] == least ? latency[i] : kInfinity;
-        fastest = own < fastest ? own : fastest;
-    }
     summary.fastest = fastest;
 }
 
@@ -272,6 +242,8 @@ Tree::Tree(std::span<Block const> blocks, Demand const &demand)
 Summary Tree::summary_of(Block const &block) const
 {
     Summary summary;
+    summary.spread = {};
+    widen(summary.spread, block, outlook_.demand);
     summarise(block, outlook_.demand, summary);
     Lanes scores;
     summary.top = score(block, outlook_, scores);

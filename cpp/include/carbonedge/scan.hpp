@@ -19,6 +19,9 @@ struct Choice
 
 // Scans look at every node, whole vectors at a time, and say what is best. O(nodes).
 
+/// Widens a spread by the nodes of a block that pass.
+void widen(Spread &spread, Block const &block, Demand const &demand);
+
 /// The outlook of a task: with the range of each trait over the nodes that pass.
 [[nodiscard]] Outlook
 outlook_of(std::span<Block const> blocks, Demand const &demand, Weights const &weights);
