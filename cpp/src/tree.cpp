@@ -125,7 +125,11 @@ bool all_of_era(Group const &group, double era)
     auto others = 0.0;
 #pragma omp simd reduction(+ : others)
     for (std::size_t i = 0; i < kLanes; ++i)
-        others += group.era[i] != era ? 1.0 : 0.0;
+    {
+        // Of no node the bounds never change.
+        bool const stale = (group.era[i] != era) & (group.high[0][i] > -kInfinity);
+        others += stale ? 1.0 : 0.0;
+    }
     return others == 0.0;
 }
 
@@ -198,9 +202,9 @@ void bound(Group const &group, Outlook const &outlook, Line const &line, Bounds 
                              + (most_emissions - emissions[i]) * gain.carbon;
         double const linear = raised[i] - constant + slack;
         double const least = dream < linear ? dream : linear;
-        double const own = any ? least : -kInfinity;
-        bounds.tops[i] = fresh ? group.top[i] : own;
-        bounds.peaks[i] = any ? raised[i] : -kInfinity;
+        bool const stale = any & !fresh;
+        bounds.tops[i] = stale ? least : group.top[i];
+        bounds.peaks[i] = stale ? raised[i] : group.peak[i];
     }
 }
 

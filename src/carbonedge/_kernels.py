@@ -274,10 +274,11 @@ def summarise_block(
 
 
 def all_of_era(groups: Floats, outlook: Floats, g: int) -> bool:
-    """Whether all bounds of a group are of today's outlook."""
+    """Whether all bounds of a group are of today's outlook, or of no node."""
     others = 0
     for lane in range(LANES):
-        others += 1 if groups[g, ERA, lane] != outlook[TODAY] else 0
+        stale = groups[g, ERA, lane] != outlook[TODAY]
+        others += 1 if stale and groups[g, HIGH, lane] > -np.inf else 0
     return others == 0
 
 
@@ -293,32 +294,28 @@ def bound(
         copy(group[PEAK], peaks)
         return highest_of(group[TOP]), highest_of(group[PEAK])
     for lane in range(LANES):
-        tops[lane] = -np.inf
-        peaks[lane] = -np.inf
-        if group[HIGH, lane] == -np.inf:
+        tops[lane] = group[TOP, lane]
+        peaks[lane] = group[PEAK, lane]
+        if group[ERA, lane] == outlook[TODAY] or group[HIGH, lane] == -np.inf:
             continue
-        if group[ERA, lane] == outlook[TODAY]:
-            tops[lane] = group[TOP, lane]
-            peaks[lane] = group[PEAK, lane]
-        else:
-            # What roundings come to is added here, each time that a peak is raised.
-            raised = group[PEAK, lane]
-            size = abs(raised)
-            for trait in range(NUM_TRAITS):
-                slope, before = outlook[SLOPE + trait], group[SLOPES + trait, lane]
-                low, high = group[LOW + trait, lane], group[HIGH + trait, lane]
-                raised += max((slope - before) * low, (slope - before) * high)
-                size += (abs(slope) + abs(before)) * max(abs(low), abs(high))
-            raised += ROUNDING * size
-            dream = (
-                (group[HIGH, lane] - outlook[WORST_SHARE]) * outlook[GAINS]
-                + (group[HIGH + 1, lane] - outlook[WORST_HEADROOM]) * outlook[GAINS + 1]
-                + (outlook[WORST_LATENCY] - group[LOW + 3, lane]) * outlook[GAINS + 2]
-                + (group[HIGH + 2, lane] - outlook[WORST_BALANCE]) * outlook[GAINS + 3]
-                + (outlook[WORST_EMISSIONS] - group[LOW + 4, lane]) * outlook[GAINS + 4]
-            )
-            tops[lane] = min(dream, raised - outlook[CONSTANT] + outlook[SLACK])
-            peaks[lane] = raised
+        # What roundings come to is added here, each time that a peak is raised.
+        raised = group[PEAK, lane]
+        size = abs(raised)
+        for trait in range(NUM_TRAITS):
+            slope, before = outlook[SLOPE + trait], group[SLOPES + trait, lane]
+            low, high = group[LOW + trait, lane], group[HIGH + trait, lane]
+            raised += max((slope - before) * low, (slope - before) * high)
+            size += (abs(slope) + abs(before)) * max(abs(low), abs(high))
+        raised += ROUNDING * size
+        dream = (
+            (group[HIGH, lane] - outlook[WORST_SHARE]) * outlook[GAINS]
+            + (group[HIGH + 1, lane] - outlook[WORST_HEADROOM]) * outlook[GAINS + 1]
+            + (outlook[WORST_LATENCY] - group[LOW + 3, lane]) * outlook[GAINS + 2]
+            + (group[HIGH + 2, lane] - outlook[WORST_BALANCE]) * outlook[GAINS + 3]
+            + (outlook[WORST_EMISSIONS] - group[LOW + 4, lane]) * outlook[GAINS + 4]
+        )
+        tops[lane] = min(dream, raised - outlook[CONSTANT] + outlook[SLACK])
+        peaks[lane] = raised
     return highest_of(tops), highest_of(peaks)
 
 
