@@ -21,7 +21,7 @@ from carbonedge._validation import (
 )
 from carbonedge.cluster import NODE_RULES
 
-__all__ = ["REQUIRED", "checked_columns", "checked_names"]
+__all__ = ["REQUIRED", "checked_columns", "checked_names", "real_numbers"]
 
 REQUIRED = ("cpu_cores", "memory_mb", "power_w", "intensity_g_per_kwh")
 DEFAULTS = {"pue": 1.0, "parallelism": 1.0}
@@ -82,14 +82,17 @@ def checked_names(names: ArrayLike, size: int) -> list[str]:
     TypeError
         If a name is no string.
     ValueError
-        If there are more or fewer, or two are the same.
+        If there are more or fewer, one is blank, or two are the same.
     """
-    result: list[str] = np.asarray(names, dtype=object).tolist()
-    if np.ndim(result) != 1 or len(result) != size:
-        raise ValueError(f"column 'name' has shape {np.shape(result)}: give {size} names")
+    array = names if isinstance(names, np.ndarray) else np.asarray(names, dtype=object)
+    if array.shape != (size,):
+        raise ValueError(f"column 'name' has shape {array.shape}: give {size} names")
+    result: list[str] = array.tolist()
     for index, name in enumerate(result):
         if not isinstance(name, str):
             raise TypeError(f"name[{index}] is {name!r}: give a string")
+        if not name.strip():
+            raise ValueError(f"name[{index}] is {name!r}: give a name")
     if len(set(result)) < size:
         seen: set[str] = set()
         for name in result:
@@ -99,10 +102,29 @@ def checked_names(names: ArrayLike, size: int) -> list[str]:
     return result
 
 
-def _numbers(name: str, values: Any) -> NDArray[Any]:
-    array = np.asarray(values)
+def real_numbers(what: str, values: Any) -> NDArray[Any]:
+    """An array of integers or floats, as it is.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else, or some numbers are masked.
+    ValueError
+        If it is ragged.
+    """
+    if np.ma.is_masked(values):
+        raise TypeError(f"{what} has masked numbers: fill them")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{what} has rows of several lengths: give one dimension") from error
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"column {name!r} holds {array.dtype}: give real numbers")
+        raise TypeError(f"{what} holds {array.dtype}: give real numbers")
+    return array
+
+
+def _numbers(name: str, values: Any) -> NDArray[Any]:
+    array = real_numbers(f"column {name!r}", values)
     if array.ndim > 1:
         raise ValueError(f"column {name!r} has shape {array.shape}: give one dimension")
     if array.size > MOST_NODES:
