@@ -113,7 +113,8 @@ class NodeTable:
         """Ticket, index or -1, CPU and memory in quanta."""
 
     def restore(self, reservations: Sequence[tuple[int, int, float, float]]) -> None:
-        """Puts back what `reservations` gave, into a table without any."""
+        """Puts back what `reservations` gave, into a table without any. Ticket 0, which
+        comes first, reserves for good."""
 
 def solve_partition(
     time_ms: ArrayLike,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,8 +21,13 @@ OPEN, LOAD, NETWORK, CPU, MEMORY, SLO, REMOVED, SCORE = range(8)
 FEW_BLOCKS = 8
 """So few are scanned in less time than a tree takes to keep."""
 
-# Of all tables, so that none takes another's for its own.
-_tickets = itertools.count(1)
+STAMPS = 2**32
+"""A ticket is a stamp times this and the slot of its reservation."""
+
+
+# Of all tables, so that none takes another's ticket for its own; at random first, so that
+# nor does it take one that was given, and completed, before a restart.
+_stamps = itertools.count(secrets.randbits(32))
 
 
 class NodeTable:
@@ -39,6 +45,7 @@ class NodeTable:
         "_size",
         "_smoothing",
         "_states",
+        "_vacant",
         "_weights",
     )
 
@@ -106,6 +113,7 @@ class NodeTable:
         self._limits = (float(max_load), float(max_network_latency_ms))
         self._smoothing = smoothing
         self._reservations: dict[int, tuple[int, float, float]] = {}
+        self._vacant: list[int] = []  # slots below the highest that was taken
         self._forest = Forest(self._plant, self._refresh)
         self._lock = threading.Lock()
         self._derive_all(self._states, self._blocks, self._weights, *self._limits)
@@ -166,6 +174,7 @@ class NodeTable:
                     "once, on the scheduler that made it"
                 )
             index, cpu, memory = self._reservations.pop(ticket)
+            self._vacant.append(ticket % STAMPS)
             if index < 0:
                 return
             state = self._states[index]
@@ -205,9 +214,9 @@ class NodeTable:
     def remove(self, index: int) -> None:
         with self._lock:
             self._states[self._present(index), k.PARALLELISM] = 0.0
-            for ticket, (held, *_) in self._reservations.items():
+            for ticket, (held, *demand) in self._reservations.items():
                 if held == index:
-                    self._reservations[ticket] = (-1, 0.0, 0.0)
+                    self._reservations[ticket] = (-1, demand[0], demand[1])
             self._rederive(index)
 
     def state(self, index: int) -> list[float]:
@@ -259,10 +268,14 @@ class NodeTable:
     def restore(self, reservations: Sequence[tuple[int, int, float, float]]) -> None:
         with self._lock:
             for ticket, index, cpu, memory in reservations:
-                self._reservations[ticket] = (index, cpu, memory)
+                if ticket > 0:
+                    self._reservations[ticket] = (index, cpu, memory)
                 if index >= 0:
                     self._states[self._checked(index), k.RESERVED_CPU] += cpu
                     self._states[index, k.RESERVED_MEMORY] += memory
+            taken = {ticket % STAMPS for ticket in self._reservations}
+            highest = max(taken, default=0)
+            self._vacant = [slot for slot in range(highest, -1, -1) if slot not in taken]
             self._forest.clear()
             self._derive_all(self._states[: self._size], self._blocks, self._weights, *self._limits)
 
@@ -339,7 +352,8 @@ class NodeTable:
         return tuple.__new__(self._decision, (name, *chosen, ticket))
 
     def _reserved(self, index: int, demand: Demand) -> int:
-        ticket = next(_tickets)
+        slot = self._vacant.pop() if self._vacant else len(self._reservations)
+        ticket = (next(_stamps) % (STAMPS - 1) + 1) * STAMPS + slot
         self._reservations[ticket] = (index, *demand)
         return ticket
 
