@@ -12,6 +12,7 @@ __all__ = [
     "at_least_one",
     "count",
     "fraction",
+    "identity",
     "non_negative",
     "positive",
     "slots",
@@ -87,6 +88,11 @@ def target(what: str, value: object) -> float:
 def count(what: str, value: object) -> int:
     """A whole number, 0 or above."""
     return int(non_negative(what, _whole(what, value)))
+
+
+def identity(what: str, value: object) -> int:
+    """A whole number that names something, of any size."""
+    return int(_whole(what, value))
 
 
 def slots(what: str, value: object) -> int:

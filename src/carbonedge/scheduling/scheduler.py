@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from carbonedge._backend import backend
-from carbonedge._kernels import FIELDS
+from carbonedge._kernels import CPU_QUANTA_PER_CORE, FIELDS, MEMORY_QUANTA_PER_MB
 from carbonedge._validation import LARGEST, fraction, non_negative, target
 from carbonedge.cluster import NODE_RULES, Cluster, Node
 from carbonedge.exceptions import InfeasibleError
@@ -46,6 +47,8 @@ NOWHERE = 2**62
 """A position that no node has."""
 
 MOST_REASONS = 8
+MOST_LOOKS = 20
+"""At a table that other threads keep changing."""
 
 
 def schedule(
@@ -145,7 +148,9 @@ class Scheduler:
 
     __slots__ = (
         "_indices",
+        "_lasting",
         "_limits",
+        "_lock",
         "_names",
         "_place",
         "_set",
@@ -164,7 +169,8 @@ class Scheduler:
         max_network_latency_ms: float = math.inf,
         smoothing: float = SMOOTHING,
     ) -> None:
-        if fraction("smoothing", smoothing) == 0:
+        self._smoothing = fraction("smoothing", smoothing)
+        if self._smoothing == 0:
             raise ValueError("smoothing is 0: it must be above 0, or no task is ever learned from")
         if isinstance(nodes, Cluster):
             nodes = nodes.nodes
@@ -172,8 +178,7 @@ class Scheduler:
             nodes = tuple(nodes)
         self._limits = _checked_limits(max_load, max_network_latency_ms)
         self._weights = _weights_and_scoring(mode, scoring)
-        self._smoothing = smoothing
-        table, names = _table(nodes, *self._weights, *self._limits, smoothing)
+        table, names = _table(nodes, *self._weights, *self._limits, self._smoothing)
         indices = None if names is None else {name: index for index, name in enumerate(names)}
         if names is not None and len(set(names)) < len(names):
             checked_names(names, len(names))
@@ -185,6 +190,9 @@ class Scheduler:
         self._table = table
         self._names = names
         self._indices = indices
+        # By position, CPU and memory in quanta that were taken without a ticket.
+        self._lasting: dict[int, tuple[float, float]] = {}
+        self._lock = threading.Lock()
         self._place = table.place
         self._set = table.set
 
@@ -293,8 +301,8 @@ class Scheduler:
             self._table.remove(index)
         except IndexError:
             raise self._unknown(name) from None
-        if self._indices is not None:
-            del self._indices[name]
+        if indices is not None:
+            del indices[name]
 
     def explain(self, task: Task) -> list[Explanation]:
         """What a decision for a task would make of each node. Nothing is reserved.
@@ -308,6 +316,16 @@ class Scheduler:
 
     def snapshot(self) -> Snapshot:
         """All that this scheduler knows, as a plain dict that JSON can hold."""
+        for _ in range(MOST_LOOKS):
+            reservations = self._table.reservations()
+            with self._lock:
+                lasting = dict(self._lasting)
+            columns = self._table.columns()
+            # Else another thread came between.
+            if self._table.reservations() == reservations:
+                break
+        slots = columns[PLACES["parallelism"]]
+        lasting = {index: held for index, held in lasting.items() if slots[index] > 0}
         return {
             "version": 1,
             "weights": list(self._weights[0]),
@@ -315,9 +333,12 @@ class Scheduler:
             "max_load": self._limits[0],
             "max_network_latency_ms": None if math.isinf(self._limits[1]) else self._limits[1],
             "smoothing": self._smoothing,
-            "columns": dict(zip(FIELDS, self._table.columns().tolist(), strict=True)),
+            "columns": dict(zip(FIELDS, columns.tolist(), strict=True)),
             "names": None if self._names is None else list(self._names),
-            "reservations": [list(held) for held in self._table.reservations()],
+            "reservations": [
+                *([0, index, *held] for index, held in lasting.items()),
+                *(list(held) for held in reservations),
+            ],
         }
 
     @classmethod
@@ -335,15 +356,19 @@ class Scheduler:
         self._limits = _checked_limits(known["max_load"], math.inf if limit is None else limit)
         self._weights = _weights_and_scoring(Weights(*known["weights"]), known["scoring"])
         self._smoothing = known["smoothing"]
-        columns = [np.array(known["columns"][field], dtype=np.float64) for field in FIELDS]
+        columns = [known["columns"][field] for field in FIELDS]
         table: NodeTable = backend().NodeTable.from_columns(
             columns, known["names"], *self._weights, *self._limits, self._smoothing, Decision
         )
-        table.restore([tuple(held) for held in known["reservations"]])
+        # Those without a ticket first: the core may keep another where they would be.
+        table.restore(sorted(tuple(held) for held in known["reservations"]))
         names = known["names"]
         slots = known["columns"]["parallelism"]
         present = None if names is None else {n: i for i, n in enumerate(names) if slots[i] > 0}
         self._keep(table, names, present)
+        for ticket, index, cpu, memory in known["reservations"]:
+            if ticket == 0:
+                self._lasting[index] = (cpu, memory)
         return self
 
     def _position(self, name: str) -> int:
@@ -412,7 +437,24 @@ class Scheduler:
                     f"it must be finite, 0 or above and at most {LARGEST:g}"
                 )
         chosen, taken = self._table.place_many(cpu, memory, tickets)
-        return (chosen, taken) if tickets else chosen
+        if tickets:
+            return chosen, taken
+        self._hold(chosen, cpu, memory)
+        return chosen
+
+    def _hold(
+        self, chosen: NDArray[np.int64], cpu: NDArray[np.float64], memory: NDArray[np.float64]
+    ) -> None:
+        placed = chosen >= 0
+        indices, places = np.unique(chosen[placed], return_inverse=True)
+        more_cpu = np.bincount(places, np.rint(cpu[placed] * CPU_QUANTA_PER_CORE))
+        more_memory = np.bincount(places, np.rint(memory[placed] * MEMORY_QUANTA_PER_MB))
+        with self._lock:
+            for index, *more in zip(
+                indices.tolist(), more_cpu.tolist(), more_memory.tolist(), strict=True
+            ):
+                cpu_held, memory_held = self._lasting.get(index, (0.0, 0.0))
+                self._lasting[index] = (cpu_held + more[0], memory_held + more[1])
 
 
 def _checked_limits(max_load: float, max_network_latency_ms: float) -> tuple[float, float]:
