@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from carbonedge._backend import backend
 from carbonedge._kernels import CPU_QUANTA_PER_CORE, FIELDS, MEMORY_QUANTA_PER_MB
-from carbonedge._validation import LARGEST, fraction, non_negative, target
+from carbonedge._validation import LARGEST, fraction, identity, non_negative, target
 from carbonedge.cluster import NODE_RULES, Cluster, Node
 from carbonedge.exceptions import InfeasibleError
-from carbonedge.scheduling.columns import checked_columns, checked_names
+from carbonedge.scheduling.columns import checked_columns, checked_names, real_numbers
 from carbonedge.scheduling.decision import Decision
 from carbonedge.scheduling.explanation import Explanation, explanations, refusal_text
 from carbonedge.scheduling.snapshot import Snapshot, checked_snapshot
@@ -45,6 +45,8 @@ UPDATABLE = {
 PLACES = {field: place for place, field in enumerate(FIELDS)}
 NOWHERE = 2**62
 """A position that no node has."""
+MOST_DIGITS = 19
+"""Of any position."""
 
 MOST_REASONS = 8
 MOST_LOOKS = 20
@@ -229,8 +231,15 @@ class Scheduler:
         ValueError
             If the decision holds no reservation here, or the time is negative or not
             finite. Nothing changes.
+        TypeError
+            If it is neither a decision nor a whole number.
         """
-        ticket = decision.ticket if isinstance(decision, Decision) else int(decision)
+        if isinstance(decision, Decision):
+            ticket = decision.ticket
+        else:
+            ticket = identity("the ticket", decision)
+            # None is beyond 64 bits, and the core takes no others.
+            ticket = ticket if 0 < ticket < 2**64 else 0
         self._table.complete(ticket, non_negative("elapsed_ms", elapsed_ms))
 
     def update(self, name: str, **state: float) -> None:
@@ -258,6 +267,8 @@ class Scheduler:
                 state[field] = NODE_RULES[field](f"{field} of node {name!r}", value)
         indices = self._indices
         index = self._position(name) if indices is None else indices.get(name, NOWHERE)
+        if not state:
+            self._check(name, index)
         try:
             for field, value in state.items():
                 self._set(index, PLACES[field], value)
@@ -372,7 +383,12 @@ class Scheduler:
         return self
 
     def _position(self, name: str) -> int:
-        return int(name) if str(name).isdecimal() else NOWHERE
+        text = str(name)
+        return int(text) if text.isdecimal() and len(text) < MOST_DIGITS else NOWHERE
+
+    def _check(self, name: str, index: int) -> None:
+        if index >= len(self._table) or not self._table.state(index)[PLACES["parallelism"]]:
+            raise self._unknown(name)
 
     def _unknown(self, name: str) -> ValueError:
         if self._indices is None:
@@ -420,9 +436,11 @@ class Scheduler:
         ValueError
             If the arrays differ in shape, are not one-dimensional, or a need is
             negative, not finite or beyond any machine.
+        TypeError
+            If they hold anything but real numbers.
         """
-        cpu = np.ascontiguousarray(cpu_cores, dtype=np.float64)
-        memory = np.ascontiguousarray(memory_mb, dtype=np.float64)
+        cpu = np.asarray(real_numbers("cpu_cores", cpu_cores), dtype=np.float64, order="C")
+        memory = np.asarray(real_numbers("memory_mb", memory_mb), dtype=np.float64, order="C")
         if cpu.ndim != 1 or cpu.shape != memory.shape:
             raise ValueError(
                 f"cpu_cores has shape {cpu.shape} and memory_mb {memory.shape}: "
