@@ -98,6 +98,7 @@ def refusal_text(
     memory, needed_memory = _apart(memory_mb, task.memory_mb)
     late, in_time = _apart(latency_ms, math.inf if task.slo_ms is None else task.slo_ms)
     return {
+        0: "it could not, but another thread has changed it since",
         1: f"its load {load} is above max_load {highest}",
         2: f"its network latency {network} ms is above max_network_latency_ms {farthest}",
         3: f"it has {cpu} of {state['cpu_cores']:g} CPU cores free and the task needs {needed_cpu}",
