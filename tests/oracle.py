@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from carbonedge import Node, PartitionProblem, Task, Weights
@@ -17,14 +17,27 @@ def _quanta(value: float, per_unit: float) -> int:
     return round(value * per_unit)
 
 
-def passes(node: Node, task: Task) -> bool:
+Held = tuple[int, int]
+"""Billionths of a core and bytes that tasks hold on a node."""
+NOTHING = (0, 0)
+
+
+def free(node: Node, held: Held = NOTHING) -> Held:
+    """Billionths of a core and bytes."""
+    cpu = _quanta(node.cpu_cores * (1 - node.load), 1e9)
+    return cpu - held[0], _quanta(node.memory_mb, 1e6) - held[1]
+
+
+def needs(task: Task) -> Held:
+    """Billionths of a core and bytes."""
+    return _quanta(task.cpu_cores, 1e9), _quanta(task.memory_mb, 1e6)
+
+
+def passes(node: Node, task: Task, held: Held = NOTHING) -> bool:
     """The filters of Algorithm 1, in whole billionths of a core and bytes."""
-    if node.load > MAX_LOAD:
-        return False
-    free_cpu = _quanta(node.cpu_cores * (1 - node.load), 1e9)
-    if free_cpu < _quanta(task.cpu_cores, 1e9):
-        return False
-    return _quanta(node.memory_mb, 1e6) >= _quanta(task.memory_mb, 1e6)
+    free_cpu, free_memory = free(node, held)
+    cpu, memory = needs(task)
+    return node.load <= MAX_LOAD and free_cpu >= cpu and free_memory >= memory
 
 
 def latency_ms(node: Node) -> float:
@@ -55,20 +68,41 @@ def paper_score(node: Node, task: Task, weights: Weights) -> float:
     return math.fsum(w * c for w, c in zip(weights, components, strict=True))
 
 
-def scaled_scores(nodes: Sequence[Node], task: Task, weights: Weights) -> dict[int, float]:
-    """By index, over the nodes that pass."""
-    values = {
+def traits(
+    nodes: Sequence[Node], task: Task, held: Sequence[Held] | None = None
+) -> dict[int, tuple[float, ...]]:
+    """What scaled components are made of, by index, over the nodes that pass."""
+    held = held or [NOTHING] * len(nodes)
+    return {
         index: (
-            (node.cpu_cores * (1 - node.load) - task.cpu_cores) / node.cpu_cores / 2
-            + (node.memory_mb - task.memory_mb) / node.memory_mb / 2,
+            (node.cpu_cores * (1 - node.load) - cpu / 1e9 - task.cpu_cores) / node.cpu_cores / 2
+            + (node.memory_mb - memory / 1e6 - task.memory_mb) / node.memory_mb / 2,
             1 - node.load,
             -latency_ms(node),
             1 / (1 + 2 * node.running_tasks),
             -emissions_g(node),
         )
-        for index, node in enumerate(nodes)
-        if passes(node, task)
+        for index, (node, (cpu, memory)) in enumerate(zip(nodes, held, strict=True))
+        if passes(node, task, (cpu, memory))
     }
+
+
+def spreads_are_clear(values: Iterable[tuple[float, ...]]) -> bool:
+    """Whether no trait differs by little more than a rounding, which is scaled up to
+    anything. A share left free is a difference of what may be as large as 1.
+    """
+    for trait, column in enumerate(zip(*values, strict=True)):
+        largest = 1.0 if trait == 0 else max(map(abs, column))
+        if 0 < max(column) - min(column) < 1e-6 * largest:
+            return False
+    return True
+
+
+def scaled_scores(
+    nodes: Sequence[Node], task: Task, weights: Weights, held: Sequence[Held] | None = None
+) -> dict[int, float]:
+    """By index, over the nodes that pass."""
+    values = traits(nodes, task, held)
     scores = dict.fromkeys(values, 0.0)
     for component, weight in enumerate(weights):
         column = [value[component] for value in values.values()]
@@ -79,12 +113,15 @@ def scaled_scores(nodes: Sequence[Node], task: Task, weights: Weights) -> dict[i
     return scores
 
 
-def constrained(nodes: Sequence[Node], task: Task) -> int | None:
+def constrained(
+    nodes: Sequence[Node], task: Task, held: Sequence[Held] | None = None
+) -> int | None:
     limit = math.inf if task.slo_ms is None else task.slo_ms
+    held = held or [NOTHING] * len(nodes)
     within = [
         (emissions_g(node), latency_ms(node), index)
         for index, node in enumerate(nodes)
-        if passes(node, task) and latency_ms(node) <= limit
+        if passes(node, task, held[index]) and latency_ms(node) <= limit
     ]
     return min(within)[2] if within else None
 

@@ -85,25 +85,8 @@ def test_normalized_scoring_takes_the_best_scaled_sum(
             continue
         # What differs by a rounding only may be scaled to anything, so near ties of
         # a whole column are left to the comparison between backends.
-        if _spreads_are_clear(nodes, task):
+        if oracle.spreads_are_clear(oracle.traits(nodes, task).values()):
             assert scores[placed[1]] == pytest.approx(max(scores.values()), abs=1e-6)
-
-
-def _spreads_are_clear(nodes: list[Node], task: Task) -> bool:
-    passed = [node for node in nodes if oracle.passes(node, task)]
-    for column in (
-        [oracle.latency_ms(node) for node in passed],
-        [oracle.emissions_g(node) for node in passed],
-        [1 - node.load for node in passed],
-        [
-            (1 - n.load) / 2 - task.cpu_cores / n.cpu_cores - task.memory_mb / n.memory_mb
-            for n in passed
-        ],
-    ):
-        spread = max(column) - min(column)
-        if 0 < spread < 1e-6 * max(map(abs, column)):
-            return False
-    return True
 
 
 @given(strategies.nodes(), strategies.tasks)

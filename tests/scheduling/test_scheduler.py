@@ -21,6 +21,7 @@ from carbonedge import (
     Weights,
     schedule,
 )
+from carbonedge.scheduling.scheduler import UPDATABLE
 
 TABLE_V = {"performance": "node-high", "balanced": "node-high", "green": "node-green"}
 
@@ -270,3 +271,199 @@ def test_wrong_arrays_place_nothing(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Scheduler(paper_nodes).schedule_many(cpu, memory)
+
+
+def one(name: str, **changes: Any) -> Node:
+    fine: dict[str, Any] = {"cpu_cores": 1, "memory_mb": 100, "power_w": 5, "avg_time_ms": 10}
+    return Node(name, **{**fine, "intensity_g_per_kwh": 100.0, **changes})
+
+
+def unnamed(count: int) -> Scheduler:
+    columns = {"memory_mb": 100, "power_w": 5, "intensity_g_per_kwh": 100, "avg_time_ms": 10}
+    return Scheduler({"cpu_cores": np.ones(count), **columns}, mode="green")
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_nodes_come_and_go_and_keep_their_positions() -> None:
+    scheduler = Scheduler([one("a"), one("b", power_w=4), one("c", power_w=3)], mode="green")
+    running = scheduler.schedule(Task())
+    assert (running.node, running.index) == ("c", 2)
+    scheduler.remove("c")
+    assert scheduler.schedule(Task())[:2] == ("b", 1)
+    assert scheduler.add(one("d", power_w=2)) == 3
+    assert scheduler.add(one("c", power_w=1)) == 4
+    assert scheduler.schedule(Task())[:2] == ("c", 4)
+    assert len(scheduler) == 5
+    before = scheduler.snapshot()["columns"]
+    scheduler.complete(running, 1e6)
+    assert scheduler.snapshot()["columns"] == before
+    with pytest.raises(ValueError, match="holds no reservation here"):
+        scheduler.complete(running, 1e6)
+    assert [own.index for own in scheduler.explain(Task())] == [0, 1, 3, 4]
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_a_removed_node_is_unknown_and_stays_as_it_was() -> None:
+    named, by_position = Scheduler([one("0"), one("1"), one("2")]), unnamed(3)
+    for scheduler, known in ((named, "known are 0, 2"), (by_position, "named '0' to '2'")):
+        scheduler.remove("1")
+        before = scheduler.snapshot()
+        for ask in (
+            lambda s=scheduler: s.update("1", load=0.5),
+            lambda s=scheduler: s.update("1"),
+            lambda s=scheduler: s.remove("1"),
+        ):
+            with pytest.raises(ValueError, match=f"there is no node '1': (nodes are )?{known}"):
+                ask()
+        assert scheduler.snapshot() == before
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize(
+    "name", ["3", "-1", "1.0", "", "one", " 1", "9" * 19, "9" * 25, "9" * 5000]
+)
+def test_no_such_position_is_an_error(name: str) -> None:
+    scheduler = unnamed(3)
+    before = scheduler.snapshot()
+    for ask in (
+        lambda: scheduler.update(name, load=0.5),
+        lambda: scheduler.update(name),
+        lambda: scheduler.remove(name),
+    ):
+        with pytest.raises(ValueError, match=f"there is no node '{name}': nodes are named '0'"):
+            ask()
+    assert scheduler.snapshot() == before
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_nodes_of_arrays_are_named_by_position() -> None:
+    scheduler = unnamed(12)
+    scheduler.update("11", power_w=1.0)
+    assert scheduler.schedule(Task())[:2] == ("11", 11)
+    scheduler.remove("11")
+    assert scheduler.schedule(Task()).node == "0"
+    with pytest.raises(ValueError, match="are named by position, not 'new': give that column"):
+        scheduler.add(one("new"))
+    assert len(scheduler) == 12
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_a_node_that_cannot_be_added_changes_nothing() -> None:
+    scheduler = Scheduler([one("a")])
+    before = scheduler.snapshot()
+    with pytest.raises(ValueError, match="there is a node 'a' already: names must differ"):
+        scheduler.add(one("a"))
+    with pytest.raises(IntensityUnavailableError, match="'b' has no carbon intensity"):
+        scheduler.add(one("b", intensity_g_per_kwh=None))
+    assert scheduler.snapshot() == before
+    assert scheduler.add(one("b")) == 1
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_a_scheduler_can_lose_all_its_nodes() -> None:
+    scheduler = Scheduler([one("a")])
+    scheduler.remove("a")
+    with pytest.raises(InfeasibleError, match="a: it was removed"):
+        scheduler.schedule(Task())
+    assert scheduler.schedule_many([0.1], [1.0]).tolist() == [-1]
+    assert scheduler.explain(Task()) == []
+    assert Scheduler.restore(scheduler.snapshot()).add(one("a")) == 1
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize(
+    ("field", "value", "error"),
+    [
+        *((field, wrong, ValueError) for field in UPDATABLE for wrong in (math.nan, -1.0, 1e300)),
+        *((field, math.inf, ValueError) for field in UPDATABLE),
+        *((field, wrong, TypeError) for field in UPDATABLE for wrong in ("1", None, True, 1j, [1])),
+        ("power_w", 0.0, ValueError),
+        ("pue", 0.5, ValueError),
+        ("running_tasks", 1, ValueError),
+        ("parallelism", 0, ValueError),
+        ("cpu_cores", 2, ValueError),
+    ],
+)
+def test_no_number_of_an_update_is_set_where_one_is_wrong(
+    field: str, value: Any, error: type[Exception]
+) -> None:
+    scheduler = Scheduler([one("a"), one("b")])
+    before = scheduler.snapshot()
+    first = {"load": 0.5, "pue": 1.5}
+    with pytest.raises(error, match=rf"{field} of node 'a' is |'{field}' cannot be updated"):
+        scheduler.update("a", **{**first, field: value})
+    assert scheduler.snapshot() == before
+
+
+@pytest.mark.usefixtures("each_backend")
+def test_tickets_complete_what_many_at_once_began() -> None:
+    scheduler = Scheduler([one("a"), one("b", cpu_cores=0.5)], mode="green")
+    before = scheduler.snapshot()["columns"]
+    chosen, tickets = scheduler.schedule_many([0.5, 0.5, 0.5, 0.5], [1.0] * 4, tickets=True)
+    assert (chosen.dtype, tickets.dtype) == (np.int64, np.uint64)
+    assert sorted(chosen.tolist()) == [-1, 0, 0, 1]
+    assert tickets[chosen < 0].tolist() == [0]
+    assert len(set(tickets.tolist())) == 4
+    # A ticket is NumPy's number or Python's.
+    for ticket in (tickets[0], int(tickets[1]), tickets[2]):
+        scheduler.complete(ticket, 10.0)
+        with pytest.raises(ValueError, match="holds no reservation here"):
+            scheduler.complete(ticket, 10.0)
+    assert scheduler.snapshot()["columns"] == before
+    assert scheduler.snapshot()["reservations"] == []
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize("wrong", [0, -1, 1, 2**32, 2**64, 2**70, np.uint64(2**64 - 1)])
+def test_an_unknown_ticket_completes_nothing(wrong: Any) -> None:
+    scheduler = Scheduler([one("a")])
+    decision = scheduler.schedule(Task())
+    with pytest.raises(ValueError, match="this decision holds no reservation here"):
+        scheduler.complete(wrong, 1.0)
+    scheduler.complete(decision, 1.0)
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize("kind", [float, str, bool, lambda ticket: None, lambda ticket: (ticket,)])
+def test_a_ticket_is_a_whole_number(kind: Any) -> None:
+    """As a float it would have lost the digits that tell it from others."""
+    scheduler = Scheduler([one("a")])
+    decision = scheduler.schedule(Task())
+    with pytest.raises(TypeError, match=r"the ticket is .*: give a whole number"):
+        scheduler.complete(kind(decision.ticket), 1.0)
+    scheduler.complete(decision, 1.0)
+
+
+@pytest.mark.usefixtures("each_backend")
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda needs: np.array(needs)[::-1].copy()[::-1],
+        lambda needs: np.repeat(needs, 3)[::3],
+        lambda needs: np.array(needs, dtype=np.float32),
+        lambda needs: np.array(needs, dtype=">f8"),
+        tuple,
+    ],
+)
+def test_needs_of_many_come_in_any_layout(shaped: Any) -> None:
+    needs = [0.5, 0.25, 0.75, 0.125]
+    nodes = [one("a"), one("b", power_w=3)]
+    expected = Scheduler(nodes).schedule_many(needs, needs).tolist()
+    given = shaped(needs)
+    if isinstance(given, np.ndarray):
+        given.flags.writeable = False
+    assert Scheduler(nodes).schedule_many(given, given).tolist() == expected
+    assert Scheduler(nodes).schedule_many([], []).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["0.1"], [True], [0.1j], [None], np.array([0.1], dtype=object), [10**400]],
+)
+def test_needs_of_many_are_real_numbers(wrong: Any) -> None:
+    scheduler = Scheduler([one("a")])
+    for cpu, memory in ((wrong, [1.0]), ([1.0], wrong)):
+        with pytest.raises(TypeError, match=r"holds \S+: give real numbers"):
+            scheduler.schedule_many(cpu, memory)
+    with pytest.raises(ValueError, match=r"has shape \(\) .* give two one-dimensional arrays"):
+        scheduler.schedule_many(0.1, 1.0)
