@@ -11,6 +11,7 @@ namespace
 {
 constexpr auto kSlotBits = 32;
 constexpr auto kSlotMask = (Ticket{1} << kSlotBits) - 1;
+constexpr std::size_t kMostSlots = std::size_t{1} << 26;
 
 // At random first, so that no ticket of before a restart, which a restored table may
 // have completed, is given again.
@@ -73,9 +74,18 @@ void Reservations::restore(std::vector<Reservation> const &reservations)
     for (auto const &reservation : reservations)
         size = std::max(size,
                         static_cast<std::size_t>(reservation.ticket & kSlotMask) + 1);
+    if (size > kMostSlots)
+        throw std::invalid_argument("a ticket names a slot beyond all that are kept");
     slots_.assign(size, Reservation{});
     for (auto const &reservation : reservations)
-        slots_[reservation.ticket & kSlotMask] = reservation;
+    {
+        if (reservation.ticket == 0)
+            continue;
+        auto &slot = slots_[reservation.ticket & kSlotMask];
+        if (slot.ticket != 0)
+            throw std::invalid_argument("two tickets name one slot");
+        slot = reservation;
+    }
     vacant_.clear();
     for (auto slot = size; slot-- > 0;)
         if (slots_[slot].ticket == 0)

@@ -37,6 +37,7 @@ Group const &empty_group()
              {&made.most_cpu, &made.most_memory, &made.merit, &made.top, &made.peak})
             lanes->values.fill(-kInfinity);
         made.fastest.values.fill(kInfinity);
+        made.era.values.fill(kInfinity);
         return made;
     }();
     return group;
@@ -122,15 +123,11 @@ void summarise(Group const &group, Bounds const &bounds, Summary &summary)
 CARBONEDGE_MULTIVERSION
 bool all_of_era(Group const &group, double era)
 {
-    auto others = 0.0;
-#pragma omp simd reduction(+ : others)
+    auto oldest = kInfinity;
+#pragma omp simd reduction(min : oldest)
     for (std::size_t i = 0; i < kLanes; ++i)
-    {
-        // Of no node the bounds never change.
-        bool const stale = (group.era[i] != era) & (group.high[0][i] > -kInfinity);
-        others += stale ? 1.0 : 0.0;
-    }
-    return others == 0.0;
+        oldest = group.era[i] < oldest ? group.era[i] : oldest;
+    return oldest >= era;
 }
 
 // What a score is linear in, today.
@@ -192,8 +189,7 @@ void bound(Group const &group, Outlook const &outlook, Line const &line, Bounds 
 #pragma omp simd
     for (std::size_t i = 0; i < kLanes; ++i)
     {
-        bool const any = share[i] > -kInfinity;
-        bool const fresh = group.era[i] == era;
+        bool const stale = group.era[i] < era;
         // The score of a node that is the best of its block in all.
         double const dream = (share[i] - least_share) * gain.resource
                              + (headroom[i] - least_headroom) * gain.load
@@ -202,7 +198,6 @@ void bound(Group const &group, Outlook const &outlook, Line const &line, Bounds 
                              + (most_emissions - emissions[i]) * gain.carbon;
         double const linear = raised[i] - constant + slack;
         double const least = dream < linear ? dream : linear;
-        bool const stale = any & !fresh;
         bounds.tops[i] = stale ? least : group.top[i];
         bounds.peaks[i] = stale ? raised[i] : group.peak[i];
     }
@@ -271,9 +266,11 @@ Summary Tree::summary_of(Group const &group) const
 
 bool Tree::put_bounds(Group &group, std::size_t lane, double top, double peak)
 {
+    // Of no node, the bounds never grow old.
+    auto const era = peak > -kInfinity ? era_ : kInfinity;
     auto changed = write(group.top, lane, top);
     changed |= write(group.peak, lane, peak);
-    if (!write(group.era, lane, era_))
+    if (!write(group.era, lane, era))
         return changed;
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
         group.slopes[trait][lane] = slopes_[trait];

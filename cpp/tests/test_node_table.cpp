@@ -141,6 +141,12 @@ TEST_CASE("what is restored goes on as it would have")
     NodeTable restored(states, kGreen);
     restored.restore(table.reservations());
     CHECK_THROWS_AS(restored.complete(tickets[4], 7.0), std::invalid_argument);
+    NodeTable wrong(states, kGreen);
+    CHECK_THROWS_AS(wrong.restore({{(Ticket{1} << 40) - 1, 0, {1, 1}}}),
+                    std::invalid_argument);
+    CHECK_THROWS_AS(
+        wrong.restore({{Ticket{1} << 32, 0, {1, 1}}, {Ticket{2} << 32, 0, {1, 1}}}),
+        std::invalid_argument);
     for (std::size_t i = 5; i < tickets.size(); ++i)
     {
         table.complete(tickets[i], 9.0);

@@ -275,28 +275,20 @@ def summarise_block(
 
 def all_of_era(groups: Floats, outlook: Floats, g: int) -> bool:
     """Whether all bounds of a group are of today's outlook, or of no node."""
-    others = 0
-    for lane in range(LANES):
-        stale = groups[g, ERA, lane] != outlook[TODAY]
-        others += 1 if stale and groups[g, HIGH, lane] > -np.inf else 0
-    return others == 0
+    return lowest_of(groups[g, ERA]) >= outlook[TODAY]
 
 
-def bound(
-    groups: Floats, outlook: Floats, g: int, tops: Floats, peaks: Floats
-) -> tuple[float, float]:
-    """What no score, and no sum of slope times trait, below each lane is above; and the
-    highest of both.
-    """
+def bound(groups: Floats, outlook: Floats, g: int, tops: Floats, peaks: Floats) -> None:
+    """What no score, and no sum of slope times trait, below each lane is above."""
     group = groups[g]
     if all_of_era(groups, outlook, g):
         copy(group[TOP], tops)
         copy(group[PEAK], peaks)
-        return highest_of(group[TOP]), highest_of(group[PEAK])
+        return
     for lane in range(LANES):
         tops[lane] = group[TOP, lane]
         peaks[lane] = group[PEAK, lane]
-        if group[ERA, lane] == outlook[TODAY] or group[HIGH, lane] == -np.inf:
+        if group[ERA, lane] >= outlook[TODAY]:
             continue
         # What roundings come to is added here, each time that a peak is raised.
         raised = group[PEAK, lane]
@@ -316,7 +308,6 @@ def bound(
         )
         tops[lane] = min(dream, raised - outlook[CONSTANT] + outlook[SLACK])
         peaks[lane] = raised
-    return highest_of(tops), highest_of(peaks)
 
 
 def summarise_group(
@@ -336,19 +327,20 @@ def summarise_group(
     if all_of_era(groups, outlook, g):
         summary[TOP], summary[PEAK] = highest_of(group[TOP]), highest_of(group[PEAK])
     else:
-        summary[TOP], summary[PEAK] = bound(groups, outlook, g, tops, peaks)
+        bound(groups, outlook, g, tops, peaks)
+        summary[TOP], summary[PEAK] = highest_of(tops), highest_of(peaks)
 
 
 def learn(groups: Floats, outlook: Floats, g: int, lane: int, top: float, peak: float) -> bool:
     """Take bounds under today's outlook; tells whether any changed."""
     group = groups[g]
-    changed = bool(
-        group[TOP, lane] != top or group[PEAK, lane] != peak or group[ERA, lane] != outlook[TODAY]
-    )
+    # Of no node, the bounds never grow old.
+    era = outlook[TODAY] if peak > -np.inf else np.inf
+    changed = bool(group[TOP, lane] != top or group[PEAK, lane] != peak or group[ERA, lane] != era)
     group[TOP, lane] = top
     group[PEAK, lane] = peak
-    if group[ERA, lane] != outlook[TODAY]:
-        group[ERA, lane] = outlook[TODAY]
+    if group[ERA, lane] != era:
+        group[ERA, lane] = era
         for trait in range(NUM_TRAITS):
             group[SLOPES + trait, lane] = outlook[SLOPE + trait]
     return changed
@@ -377,7 +369,8 @@ def plant(
     groups[:, :HIGH] = np.inf
     groups[:, HIGH:ERA] = -np.inf
     groups[:, FASTEST] = np.inf
-    groups[:, ERA:] = 0.0
+    groups[:, ERA] = np.inf
+    groups[:, SLOPES:] = 0.0
     children = num_blocks
     for level in range(len(levels) - 1):
         for child in range(children):

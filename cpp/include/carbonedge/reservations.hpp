@@ -40,7 +40,9 @@ public:
     /// Oldest slot first.
     [[nodiscard]] std::vector<Reservation> all() const;
 
-    /// Puts back what `all` gave, into an empty object.
+    /// Puts back what `all` gave, into an empty object; ticket 0 stands for what is
+    /// never closed. Throws std::invalid_argument where two tickets share a slot, or
+    /// one names a slot beyond 2^26.
     void restore(std::vector<Reservation> const &reservations);
 
 private:
