@@ -224,21 +224,6 @@ public:
         return {node.values.begin(), node.values.end()};
     }
 
-    [[nodiscard]] py::array_t<double> columns() const
-    {
-        auto const size = table_.size();
-        py::array_t<double> result({kNumFields, size});
-        auto rows = result.mutable_unchecked<2>();
-        for (std::size_t index = 0; index < size; ++index)
-        {
-            auto const node = table_.node(index);
-            for (std::size_t field = 0; field < kNumFields; ++field)
-                rows(static_cast<py::ssize_t>(field), static_cast<py::ssize_t>(index)) =
-                    node.values[field];
-        }
-        return result;
-    }
-
     [[nodiscard]] std::pair<double, double> free(std::size_t index) const
     {
         return {table_.free_cpu_cores(checked(index)), table_.free_memory_mb(index)};
@@ -285,16 +270,22 @@ public:
     // Ticket, index or -1, CPU and memory in quanta.
     using Held = std::tuple<Ticket, std::int64_t, double, double>;
 
-    [[nodiscard]] std::vector<Held> reservations() const
+    [[nodiscard]] py::tuple snapshot() const
     {
-        std::vector<Held> result;
-        for (auto const &[ticket, index, demand] : table_.reservations())
-            result.emplace_back(ticket,
-                                index == kNoNode ? -1
-                                                 : static_cast<std::int64_t>(index),
-                                demand.cpu,
-                                demand.memory);
-        return result;
+        auto const [nodes, reservations] = table_.snapshot();
+        py::array_t<double> columns({kNumFields, nodes.size()});
+        auto rows = columns.mutable_unchecked<2>();
+        for (std::size_t index = 0; index < nodes.size(); ++index)
+            for (std::size_t field = 0; field < kNumFields; ++field)
+                rows(static_cast<py::ssize_t>(field), static_cast<py::ssize_t>(index)) =
+                    nodes[index].values[field];
+        std::vector<Held> held;
+        for (auto const &[ticket, index, demand] : reservations)
+            held.emplace_back(ticket,
+                              index == kNoNode ? -1 : static_cast<std::int64_t>(index),
+                              demand.cpu,
+                              demand.memory);
+        return py::make_tuple(columns, held);
     }
 
     void restore(std::vector<Held> const &held)
@@ -418,7 +409,6 @@ void bind_node_table(py::module_ &module)
         .def("add", &NamedTable::add, "node"_a)
         .def("remove", &NamedTable::remove, "index"_a)
         .def("state", &NamedTable::state, "index"_a)
-        .def("columns", &NamedTable::columns)
         .def("free", &NamedTable::free, "index"_a)
         .def("refusal",
              &NamedTable::refusal,
@@ -427,7 +417,7 @@ void bind_node_table(py::module_ &module)
              "memory_mb"_a,
              "slo_ms"_a)
         .def("explain", &NamedTable::explain, "cpu_cores"_a, "memory_mb"_a, "slo_ms"_a)
-        .def("reservations", &NamedTable::reservations)
+        .def("snapshot", &NamedTable::snapshot)
         .def("restore", &NamedTable::restore, "reservations"_a);
 }
 } // namespace carbonedge::bindings

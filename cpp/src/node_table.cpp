@@ -404,10 +404,31 @@ std::vector<Explanation> NodeTable::explain(Task const &task) const
     return result;
 }
 
-std::vector<Reservation> NodeTable::reservations() const
+Snapshot NodeTable::snapshot() const
 {
     std::scoped_lock const lock(mutex_);
-    return reservations_.all();
+    Snapshot result;
+    std::vector<Demand> lasting;
+    for (auto const &state : states_)
+    {
+        result.nodes.push_back(state.node);
+        lasting.push_back({state.reserved_cpu, state.reserved_memory});
+    }
+    auto const held = reservations_.all();
+    for (auto const &[_, index, demand] : held)
+        if (index != kNoNode)
+        {
+            lasting[index].cpu -= demand.cpu;
+            lasting[index].memory -= demand.memory;
+        }
+    for (std::size_t index = 0; index < lasting.size(); ++index)
+    {
+        auto const there = states_[index].node[Field::parallelism] != 0.0;
+        if (there && (lasting[index].cpu > 0.0 || lasting[index].memory > 0.0))
+            result.reservations.push_back({0, index, lasting[index]});
+    }
+    result.reservations.insert(result.reservations.end(), held.begin(), held.end());
+    return result;
 }
 
 void NodeTable::restore(std::vector<Reservation> const &reservations)

@@ -244,8 +244,14 @@ Summary Tree::summary_of(Block const &block) const
     summary.spread = {};
     widen(summary.spread, block, outlook_.demand);
     summarise(block, outlook_.demand, summary);
-    Lanes scores;
-    summary.top = score(block, outlook_, scores);
+    if (era_ == 0.0)
+        // Nobody has asked for scores.
+        summary.top = summary.spread.empty() ? -kInfinity : 0.0;
+    else
+    {
+        Lanes scores;
+        summary.top = score(block, outlook_, scores);
+    }
     summary.peak = peak(summary.top, summary.spread);
     return summary;
 }

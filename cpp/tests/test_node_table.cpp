@@ -139,7 +139,7 @@ TEST_CASE("what is restored goes on as it would have")
     for (std::size_t i = 0; i < table.size(); ++i)
         states.push_back(table.node(i));
     NodeTable restored(states, kGreen);
-    restored.restore(table.reservations());
+    restored.restore(table.snapshot().reservations);
     CHECK_THROWS_AS(restored.complete(tickets[4], 7.0), std::invalid_argument);
     NodeTable wrong(states, kGreen);
     CHECK_THROWS_AS(wrong.restore({{(Ticket{1} << 40) - 1, 0, {1, 1}}}),

@@ -63,7 +63,7 @@ TEST_CASE("threads that place, complete, update, add and remove lose nothing")
         thread.join();
 
     CHECK(table.size() == nodes.size() + kThreads * 4);
-    CHECK(table.reservations().empty());
+    CHECK(table.snapshot().reservations.empty());
     for (std::size_t i = 0; i < 200; ++i)
     {
         auto const node = table.node(i);

@@ -93,9 +93,6 @@ class NodeTable:
     def state(self, index: int) -> list[float]:
         """The numbers of a node."""
 
-    def columns(self) -> NDArray[np.float64]:
-        """All numbers, shape [fields, nodes]."""
-
     def free(self, index: int) -> tuple[float, float]:
         """Free CPU cores and MB of a node."""
 
@@ -109,12 +106,13 @@ class NodeTable:
         """Per node the refusal; and score, the five components, latency in ms, energy in
         J and emissions in g, shape [nodes, 9]."""
 
-    def reservations(self) -> list[tuple[int, int, float, float]]:
-        """Ticket, index or -1, CPU and memory in quanta."""
+    def snapshot(self) -> tuple[NDArray[np.float64], list[tuple[int, int, float, float]]]:
+        """All numbers, shape [fields, nodes], and reservations: ticket, index or -1 where the
+        node was removed, CPU and memory in quanta. First, under ticket 0, what is reserved for
+        good."""
 
     def restore(self, reservations: Sequence[tuple[int, int, float, float]]) -> None:
-        """Puts back what `reservations` gave, into a table without any. Ticket 0, which
-        comes first, reserves for good."""
+        """Puts back the reservations of a snapshot, into a table without any."""
 
 def solve_partition(
     time_ms: ArrayLike,

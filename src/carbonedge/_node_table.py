@@ -222,9 +222,6 @@ class NodeTable:
     def state(self, index: int) -> list[float]:
         return [float(value) for value in self._states[self._checked(index), : len(k.FIELDS)]]
 
-    def columns(self) -> NDArray[np.float64]:
-        return np.ascontiguousarray(self._states[: self._size, : len(k.FIELDS)].T)
-
     def free(self, index: int) -> tuple[float, float]:
         block = self._blocks[self._checked(index) // k.LANES]
         return (
@@ -261,9 +258,20 @@ class NodeTable:
                     numbers[i, :6] = 0.0
             return refusals, numbers
 
-    def reservations(self) -> list[tuple[int, int, float, float]]:
+    def snapshot(self) -> tuple[NDArray[np.float64], list[tuple[int, int, float, float]]]:
         with self._lock:
-            return [(ticket, *held) for ticket, held in self._reservations.items()]
+            states = self._states[: self._size]
+            lasting = states[:, k.RESERVED_CPU : k.RESERVED_MEMORY + 1].copy()
+            held = [(ticket, *reservation) for ticket, reservation in self._reservations.items()]
+            for _, index, cpu, memory in held:
+                if index >= 0:
+                    lasting[index] -= cpu, memory
+            lasting[states[:, k.PARALLELISM] == 0.0] = 0.0
+            for_good = [
+                (0, int(index), float(lasting[index, 0]), float(lasting[index, 1]))
+                for index in np.flatnonzero(lasting.any(axis=1))
+            ]
+            return np.ascontiguousarray(states[:, : len(k.FIELDS)].T), for_good + held
 
     def restore(self, reservations: Sequence[tuple[int, int, float, float]]) -> None:
         with self._lock:

@@ -342,8 +342,8 @@ def test_nothing_drifts_over_millions_of_operations(name: str, rounds: int) -> N
     assert name != "native" or operations > 10_000_000
     for index in range(size):
         table.set(index, load, 0.0)
-    assert table.reservations() == []
-    assert table.columns()[FIELDS.index("running_tasks")].tolist() == [0.0] * size
+    assert table.snapshot()[1] == []
+    assert table.snapshot()[0][FIELDS.index("running_tasks")].tolist() == [0.0] * size
     with backends.using(name):
         fresh = Scheduler(scheduler.snapshot()["columns"], mode="green")._table
     for index in range(size):

@@ -53,6 +53,14 @@ struct Explanation
     double emissions_g;
 };
 
+/// All that a table knows, at one moment.
+struct Snapshot
+{
+    std::vector<Node> nodes;
+    /// First, under ticket 0, what is reserved for the table's life, by node.
+    std::vector<Reservation> reservations;
+};
+
 /// One number per node, by field; all of one length.
 using Columns = std::array<std::span<double const>, kNumFields>;
 
@@ -120,10 +128,9 @@ public:
     [[nodiscard]] double free_cpu_cores(std::size_t index) const;
     [[nodiscard]] double free_memory_mb(std::size_t index) const;
 
-    [[nodiscard]] std::vector<Reservation> reservations() const;
+    [[nodiscard]] Snapshot snapshot() const;
 
-    /// Puts back the reservations of a table whose nodes, with their running tasks, are
-    /// those of this one. This one must have none.
+    /// Puts back the reservations of a snapshot, into a table of its nodes without any.
     void restore(std::vector<Reservation> const &reservations);
 
 private:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from carbonedge._backend import backend
-from carbonedge._kernels import CPU_QUANTA_PER_CORE, FIELDS, MEMORY_QUANTA_PER_MB
+from carbonedge._kernels import FIELDS
 from carbonedge._validation import LARGEST, fraction, identity, non_negative, target
 from carbonedge.cluster import NODE_RULES, Cluster, Node
 from carbonedge.exceptions import InfeasibleError
@@ -49,8 +48,6 @@ MOST_DIGITS = 19
 """Of any position."""
 
 MOST_REASONS = 8
-MOST_LOOKS = 20
-"""At a table that other threads keep changing."""
 
 
 def schedule(
@@ -150,9 +147,7 @@ class Scheduler:
 
     __slots__ = (
         "_indices",
-        "_lasting",
         "_limits",
-        "_lock",
         "_names",
         "_place",
         "_set",
@@ -192,9 +187,6 @@ class Scheduler:
         self._table = table
         self._names = names
         self._indices = indices
-        # By position, CPU and memory in quanta that were taken without a ticket.
-        self._lasting: dict[int, tuple[float, float]] = {}
-        self._lock = threading.Lock()
         self._place = table.place
         self._set = table.set
 
@@ -327,16 +319,7 @@ class Scheduler:
 
     def snapshot(self) -> Snapshot:
         """All that this scheduler knows, as a plain dict that JSON can hold."""
-        for _ in range(MOST_LOOKS):
-            reservations = self._table.reservations()
-            with self._lock:
-                lasting = dict(self._lasting)
-            columns = self._table.columns()
-            # Else another thread came between.
-            if self._table.reservations() == reservations:
-                break
-        slots = columns[PLACES["parallelism"]]
-        lasting = {index: held for index, held in lasting.items() if slots[index] > 0}
+        columns, reservations = self._table.snapshot()
         return {
             "version": 1,
             "weights": list(self._weights[0]),
@@ -345,11 +328,8 @@ class Scheduler:
             "max_network_latency_ms": None if math.isinf(self._limits[1]) else self._limits[1],
             "smoothing": self._smoothing,
             "columns": dict(zip(FIELDS, columns.tolist(), strict=True)),
-            "names": None if self._names is None else list(self._names),
-            "reservations": [
-                *([0, index, *held] for index, held in lasting.items()),
-                *(list(held) for held in reservations),
-            ],
+            "names": None if self._names is None else self._names[: columns.shape[1]],
+            "reservations": [list(held) for held in reservations],
         }
 
     @classmethod
@@ -377,9 +357,6 @@ class Scheduler:
         slots = known["columns"]["parallelism"]
         present = None if names is None else {n: i for i, n in enumerate(names) if slots[i] > 0}
         self._keep(table, names, present)
-        for ticket, index, cpu, memory in known["reservations"]:
-            if ticket == 0:
-                self._lasting[index] = (cpu, memory)
         return self
 
     def _position(self, name: str) -> int:
@@ -455,24 +432,7 @@ class Scheduler:
                     f"it must be finite, 0 or above and at most {LARGEST:g}"
                 )
         chosen, taken = self._table.place_many(cpu, memory, tickets)
-        if tickets:
-            return chosen, taken
-        self._hold(chosen, cpu, memory)
-        return chosen
-
-    def _hold(
-        self, chosen: NDArray[np.int64], cpu: NDArray[np.float64], memory: NDArray[np.float64]
-    ) -> None:
-        placed = chosen >= 0
-        indices, places = np.unique(chosen[placed], return_inverse=True)
-        more_cpu = np.bincount(places, np.rint(cpu[placed] * CPU_QUANTA_PER_CORE))
-        more_memory = np.bincount(places, np.rint(memory[placed] * MEMORY_QUANTA_PER_MB))
-        with self._lock:
-            for index, *more in zip(
-                indices.tolist(), more_cpu.tolist(), more_memory.tolist(), strict=True
-            ):
-                cpu_held, memory_held = self._lasting.get(index, (0.0, 0.0))
-                self._lasting[index] = (cpu_held + more[0], memory_held + more[1])
+        return (chosen, taken) if tickets else chosen
 
 
 def _checked_limits(max_load: float, max_network_latency_ms: float) -> tuple[float, float]:
