@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from carbonedge.cluster import Cluster, Link, Node
@@ -83,7 +82,10 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return importlib.metadata.version("carbonedge")
+        # Takes longer to load than all that stands above.
+        from importlib.metadata import version
+
+        return version("carbonedge")
     if name in _LAZY:
         value = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = value
