@@ -252,7 +252,7 @@ Summary Tree::summary_of(Block const &block) const
         Lanes scores;
         summary.top = score(block, outlook_, scores);
     }
-    summary.peak = peak(summary.top, summary.spread);
+    summary.peak = peak_within(summary.spread, summary.top);
     return summary;
 }
 
@@ -356,7 +356,7 @@ void Tree::face_today(Weights const &weights)
 
 // In real numbers top + constant. A block that changed after the spread was taken may
 // lie far outside of it, so its own traits count too in what rounding may have made.
-double Tree::peak(double top, Spread const &spread) const
+double Tree::peak_within(Spread const &spread, double top) const
 {
     if (spread.empty())
         return -kInfinity;
@@ -373,7 +373,7 @@ double Tree::peak(std::size_t index, double top) const
     Spread spread;
     for (std::size_t trait = 0; trait < kNumTraits; ++trait)
         spread.ranges[trait] = {group.low[trait][lane], group.high[trait][lane]};
-    return peak(top, spread);
+    return peak_within(spread, top);
 }
 
 bool Tree::worth_a_search()

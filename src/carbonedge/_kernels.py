@@ -2,7 +2,8 @@
 
 Each function does what its namesake in ``cpp/src`` does, term by term in the same
 order, so that every backend makes the same choice to the last bit. The reasons stand
-there, that of the search in ``search.hpp``; here is the same in fewer words.
+there, that of the search in ``search.hpp``; here is the same in fewer words. All stand in
+one file because Numba's cache minds changes only in the file of what it compiled.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ public:
 private:
     [[nodiscard]] Summary summary_of(Block const &block) const;
     [[nodiscard]] Summary summary_of(Group const &group) const;
-    [[nodiscard]] double peak(double top, Spread const &spread) const;
+    [[nodiscard]] double peak_within(Spread const &spread, double top) const;
     bool put(Group &group, std::size_t lane, Summary const &summary);
     bool put_bounds(Group &group, std::size_t lane, double top, double peak);
     void grow();

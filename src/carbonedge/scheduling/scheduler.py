@@ -177,7 +177,7 @@ class Scheduler:
         self._weights = _weights_and_scoring(mode, scoring)
         table, names = _table(nodes, *self._weights, *self._limits, self._smoothing)
         indices = None if names is None else {name: index for index, name in enumerate(names)}
-        if names is not None and len(set(names)) < len(names):
+        if names is not None and indices is not None and len(indices) < len(names):
             checked_names(names, len(names))
         self._keep(table, names, indices)
 
