@@ -142,19 +142,16 @@ def plans(problem: PartitionProblem) -> Iterator[tuple[tuple[int, ...], tuple[in
     for stages in range(1, min(num_operators, num_nodes) + 1):
         for cuts in itertools.combinations(range(1, num_operators), stages - 1):
             for nodes in itertools.permutations(range(num_nodes), stages):
-                costs = _costs(problem, cuts, nodes)
+                costs = costs_of(problem, cuts, nodes)
                 if costs is not None:
                     yield cuts, nodes, costs
 
 
-def _costs(
+def costs_of(
     problem: PartitionProblem, cuts: tuple[int, ...], nodes: tuple[int, ...]
 ) -> Costs | None:
     bounds = [0, *cuts, len(problem.memory_mb)]
     total = Costs(0, 0, 0, 0)
-    assert problem.pue is not None
-    assert problem.embodied_g_per_hour is not None
-    assert problem.stage_overhead_j is not None
     for k, node in enumerate(nodes):
         operators = slice(bounds[k], bounds[k + 1])
         if problem.memory_mb[operators].sum() > problem.node_memory_mb[node]:
@@ -164,15 +161,24 @@ def _costs(
         intensity = problem.intensity_g_per_kwh[node] * problem.pue[node]
         embodied = problem.embodied_g_per_hour[node] * time_ms / 3.6e6
         _add(total, time_ms, energy_j, energy_j * intensity / 3.6e6 + embodied)
-        if k + 1 < len(nodes):
-            onto, mb = nodes[k + 1], problem.cut_mb[bounds[k + 1]]
-            if math.isinf(problem.link_latency_ms[node, onto]):
-                return None
-            hop_ms = problem.link_latency_ms[node, onto]
-            hop_ms += mb * 8000 / problem.link_mbps[node, onto]
-            hop_j = mb * problem.link_j_per_mb[node, onto]
-            mean = (problem.intensity_g_per_kwh[node] + problem.intensity_g_per_kwh[onto]) / 2
-            _add(total, hop_ms, hop_j, hop_j * mean / 3.6e6)
+    hops = [*zip(cuts, nodes[:-1], nodes[1:], strict=True)]
+    if problem.source is not None:
+        hops = [
+            (0, problem.source, nodes[0]),
+            *hops,
+            (len(problem.memory_mb), nodes[-1], problem.source),
+        ]
+    for cut, node, onto in hops:
+        if node == onto:
+            continue
+        if math.isinf(problem.link_latency_ms[node, onto]):
+            return None
+        mb = problem.cut_mb[cut]
+        hop_ms = problem.link_latency_ms[node, onto]
+        hop_ms += mb * 8000 / problem.link_mbps[node, onto]
+        hop_j = mb * problem.link_j_per_mb[node, onto]
+        mean = (problem.intensity_g_per_kwh[node] + problem.intensity_g_per_kwh[onto]) / 2
+        _add(total, hop_ms, hop_j, hop_j * mean / 3.6e6)
     return total
 
 

@@ -54,6 +54,9 @@ def partition_problems(
 ) -> PartitionProblem:
     num_operators = draw(st.integers(1, most_operators))
     num_nodes = draw(st.integers(1, most_nodes))
+    # Nodes that copy another one are of its kind.
+    kinds = draw(st.integers(1, num_nodes))
+    alike = [min(node, kinds - 1) for node in range(num_nodes)]
     whole = st.integers(0, 6)
 
     def array(*shape: int, values: st.SearchStrategy[float] = whole) -> np.ndarray:
@@ -61,18 +64,25 @@ def partition_problems(
         drawn = draw(st.lists(values, min_size=count, max_size=count))
         return np.array(drawn, dtype=float).reshape(shape)
 
+    def of_nodes(values: st.SearchStrategy[float] = whole) -> np.ndarray:
+        return array(kinds, values=values)[alike]
+
+    def of_links(values: st.SearchStrategy[float] = whole) -> np.ndarray:
+        return array(kinds, kinds, values=values)[np.ix_(alike, alike)]
+
     return PartitionProblem(
-        array(num_operators, num_nodes),
-        array(num_operators, num_nodes),
+        array(num_operators, kinds)[:, alike],
+        array(num_operators, kinds)[:, alike],
         array(num_operators),
         array(num_operators + 1),
-        node_memory_mb=array(num_nodes, values=st.integers(2, 20)),
-        intensity_g_per_kwh=array(num_nodes, values=st.integers(0, 900)),
-        link_latency_ms=array(num_nodes, num_nodes, values=st.sampled_from([0.0, 0.5, np.inf])),
-        link_mbps=array(num_nodes, num_nodes, values=st.sampled_from([8000.0, 1000.0, np.inf])),
-        link_j_per_mb=array(num_nodes, num_nodes),
-        stage_overhead_ms=array(num_nodes, values=st.integers(0, 2)),
-        stage_overhead_j=array(num_nodes, values=st.integers(0, 2)),
-        pue=array(num_nodes, values=st.sampled_from([1.0, 1.5])),
-        embodied_g_per_hour=array(num_nodes, values=st.sampled_from([0.0, 100.0])),
+        node_memory_mb=of_nodes(st.integers(2, 20)),
+        intensity_g_per_kwh=of_nodes(st.integers(0, 900)),
+        link_latency_ms=of_links(st.sampled_from([0.0, 0.5, np.inf])),
+        link_mbps=of_links(st.sampled_from([8000.0, 1000.0, np.inf])),
+        link_j_per_mb=of_links(),
+        stage_overhead_ms=of_nodes(st.integers(0, 2)),
+        stage_overhead_j=of_nodes(st.integers(0, 2)),
+        pue=of_nodes(st.sampled_from([1.0, 1.5])),
+        embodied_g_per_hour=of_nodes(st.sampled_from([0.0, 100.0])),
+        source=draw(st.none() | st.integers(0, num_nodes - 1)),
     )

@@ -6,6 +6,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
 #include <span>
 
 namespace carbonedge::bindings
@@ -14,6 +15,8 @@ namespace py = pybind11;
 using namespace pybind11::literals;
 
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+using Integers = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
 
 inline std::span<double const> view(Doubles const &array)
 {

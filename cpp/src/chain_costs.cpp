@@ -12,6 +12,12 @@ std::vector<double> copy(std::span<double const> values)
     return {values.begin(), values.end()};
 }
 
+void scale(std::vector<double> &values, double factor)
+{
+    for (auto &value : values)
+        value *= factor;
+}
+
 void add(std::vector<double> &sum, std::vector<double> const &other, double factor)
 {
     std::transform(sum.begin(),
@@ -26,17 +32,18 @@ ChainCosts::ChainCosts(std::span<double const> operator_cost,
                        std::span<double const> stage_overhead,
                        std::span<double const> link_fixed,
                        std::span<double const> link_per_mb,
-                       std::span<double const> cut_mb)
+                       std::span<double const> cut_mb,
+                       std::size_t source)
     : upto_(stage_overhead.size() * cut_mb.size()),
       stage_overhead_(copy(stage_overhead)), link_fixed_(copy(link_fixed)),
-      link_per_mb_(copy(link_per_mb)), cut_mb_(copy(cut_mb))
+      link_per_mb_(copy(link_per_mb)), cut_mb_(copy(cut_mb)), source_(source)
 {
-    assert(operator_cost.size() == num_operators() * num_nodes());
-    for (std::size_t node = 0; node < num_nodes(); ++node)
+    assert(operator_cost.size() == num_operators() * num_kinds());
+    for (std::size_t node = 0; node < num_kinds(); ++node)
     {
         auto *sums = upto_.data() + node * cut_mb_.size();
         for (std::size_t p = 0; p < num_operators(); ++p)
-            sums[p + 1] = sums[p] + operator_cost[p * num_nodes() + node];
+            sums[p + 1] = sums[p] + operator_cost[p * num_kinds() + node];
     }
 }
 
@@ -48,5 +55,15 @@ ChainCosts ChainCosts::plus(ChainCosts const &other, double factor) const
     add(sum.link_fixed_, other.link_fixed_, factor);
     add(sum.link_per_mb_, other.link_per_mb_, factor);
     return sum;
+}
+
+ChainCosts ChainCosts::times(double factor) const
+{
+    auto product = *this;
+    scale(product.upto_, factor);
+    scale(product.stage_overhead_, factor);
+    scale(product.link_fixed_, factor);
+    scale(product.link_per_mb_, factor);
+    return product;
 }
 } // namespace carbonedge

@@ -1,15 +1,14 @@
 #include "carbonedge/scan.hpp"
 
+#include "carbonedge/units.hpp"
 #include "multiversion.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace carbonedge
 {
 namespace
 {
-constexpr auto kInfinity = std::numeric_limits<double>::infinity();
 } // namespace
 
 CARBONEDGE_MULTIVERSION

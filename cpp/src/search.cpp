@@ -1,14 +1,14 @@
 #include "carbonedge/search.hpp"
 
+#include "carbonedge/units.hpp"
+
 #include <algorithm>
 #include <cassert>
-#include <limits>
 
 namespace carbonedge
 {
 namespace
 {
-constexpr auto kInfinity = std::numeric_limits<double>::infinity();
 
 std::size_t first_node_below(std::size_t level, std::size_t child)
 {

@@ -1,18 +1,17 @@
 #include "carbonedge/tree.hpp"
 
 #include "carbonedge/scan.hpp"
+#include "carbonedge/units.hpp"
 #include "multiversion.hpp"
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <limits>
 
 namespace carbonedge
 {
 namespace
 {
-constexpr auto kInfinity = std::numeric_limits<double>::infinity();
 // Some hundred times what rounding can make of the thirty terms of a bound, relative
 // to the sum of their magnitudes.
 constexpr auto kRounding = 1e-13;

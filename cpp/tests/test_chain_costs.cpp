@@ -8,15 +8,15 @@ using carbonedge::ChainCosts;
 
 namespace
 {
-// Two operators, two nodes.
-ChainCosts example()
+// Two operators, two kinds of node.
+ChainCosts example(std::size_t source = 2)
 {
     std::vector<double> const operators{1, 10, 2, 20};
     std::vector<double> const overhead{0.5, 5};
     std::vector<double> const fixed{0, 3, 4, 0};
     std::vector<double> const per_mb{0, 2, 1, 0};
     std::vector<double> const cut_mb{7, 8, 9};
-    return {operators, overhead, fixed, per_mb, cut_mb};
+    return {operators, overhead, fixed, per_mb, cut_mb, source};
 }
 } // namespace
 
@@ -41,4 +41,22 @@ TEST_CASE("measures add up")
     auto const sum = costs.plus(costs, 2.0);
     CHECK(sum.stage(0, 2, 1) == 3 * costs.stage(0, 2, 1));
     CHECK(sum.transfer(1, 0, 1) == 3 * costs.transfer(1, 0, 1));
+}
+
+TEST_CASE("a measure at a price is that many times as much")
+{
+    auto const costs = example();
+    auto const priced = costs.times(3.0);
+    CHECK(priced.stage(0, 2, 1) == 3 * costs.stage(0, 2, 1));
+    CHECK(priced.transfer(1, 0, 1) == 3 * costs.transfer(1, 0, 1));
+}
+
+TEST_CASE("inputs come from the source and outputs return there")
+{
+    auto const costs = example(1);
+    CHECK(costs.enter(0) == costs.transfer(0, 1, 0));
+    CHECK(costs.leave(0) == costs.transfer(2, 0, 1));
+    CHECK(costs.enter(1) == 0);
+    CHECK(costs.leave(1) == 0);
+    CHECK(example().enter(0) == 0);
 }

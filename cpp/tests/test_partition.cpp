@@ -1,10 +1,12 @@
+#include "every_plan.hpp"
+#include "random_chain.hpp"
+
 #include "carbonedge/partition.hpp"
 
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <random>
 #include <vector>
 
@@ -12,220 +14,188 @@ using namespace carbonedge;
 
 namespace
 {
-constexpr auto kInfinity = std::numeric_limits<double>::infinity();
-
-struct Problem
+std::vector<Totals> plans_within(RandomChain const &problem, Limits const &limits)
 {
-    std::size_t L;
-    std::size_t N;
-    std::vector<double> time, energy, memory, cut, capacity, per_j, per_ms, link_ms,
-        mbps, link_j, link_per_j, overhead_ms, overhead_j;
-
-    [[nodiscard]] Chain chain() const
-    {
-        return {time,
-                energy,
-                memory,
-                cut,
-                capacity,
-                per_j,
-                per_ms,
-                link_ms,
-                mbps,
-                link_j,
-                link_per_j,
-                overhead_ms,
-                overhead_j};
-    }
-};
-
-Problem
-random_problem(std::mt19937 &random, std::size_t num_operators, std::size_t num_nodes)
-{
-    Problem p;
-    p.L = num_operators;
-    p.N = num_nodes;
-    auto const fill = [&](std::size_t count, unsigned most)
-    {
-        std::vector<double> values;
-        for (std::size_t i = 0; i < count; ++i)
-            values.push_back(static_cast<double>(random() % (most + 1)));
-        return values;
-    };
-    p.time = fill(p.L * p.N, 9);
-    p.energy = fill(p.L * p.N, 9);
-    p.memory = fill(p.L, 5);
-    p.cut = fill(p.L + 1, 4);
-    p.capacity = fill(p.N, 20);
-    p.per_j = fill(p.N, 9);
-    p.per_ms = fill(p.N, 2);
-    p.link_ms = fill(p.N * p.N, 3);
-    for (auto &latency : p.link_ms)
-        if (random() % 5 == 0)
-            latency = kInfinity;
-    p.mbps.assign(p.N * p.N, 8000.0);
-    p.link_j = fill(p.N * p.N, 3);
-    p.link_per_j = fill(p.N * p.N, 9);
-    p.overhead_ms = fill(p.N, 2);
-    p.overhead_j = fill(p.N, 2);
-    return p;
+    std::vector<Totals> plans;
+    EveryPlan(problem,
+              [&](Totals const &totals)
+              {
+                  if (totals.within(limits))
+                      plans.push_back(totals);
+              });
+    return plans;
 }
 
-Problem random_problem(std::mt19937 &random)
+double least_of(std::vector<Totals> const &plans, Prices const &prices)
 {
-    auto const num_operators = 1 + random() % 5;
-    return random_problem(random, num_operators, 1 + random() % 4);
+    auto least = kInfinity;
+    for (auto const &plan : plans)
+        least = std::min(least, plan.at(prices));
+    return least;
 }
 
-struct Totals
+Prices random_prices(std::mt19937 &random)
 {
-    double latency = 0.0, energy = 0.0, emissions = 0.0, slowest = 0.0;
-
-    [[nodiscard]] Totals with(double ms, double j, double g) const
+    switch (random() % 4)
     {
-        return {latency + ms, energy + j, emissions + g, std::max(slowest, ms)};
-    }
-
-    [[nodiscard]] double of(Objective objective) const
-    {
-        switch (objective)
-        {
-        case Objective::latency:
-            return latency;
-        case Objective::energy:
-            return energy;
-        case Objective::emissions:
-            return emissions;
-        case Objective::throughput:
-            break;
-        }
-        return slowest;
-    }
-};
-
-// Every plan, by trying each next stage on each node left.
-void each_plan(Problem const &p,
-               std::size_t start,
-               std::size_t node,
-               unsigned used,
-               Totals const &so_far,
-               std::function<void(Totals const &)> const &visit)
-{
-    auto ms = p.overhead_ms[node];
-    auto j = p.overhead_j[node];
-    auto memory = 0.0;
-    for (auto stop = start + 1; stop <= p.L; ++stop)
-    {
-        ms += p.time[(stop - 1) * p.N + node];
-        j += p.energy[(stop - 1) * p.N + node];
-        memory += p.memory[stop - 1];
-        if (memory > p.capacity[node])
-            return;
-        auto const here = so_far.with(ms, j, j * p.per_j[node] + ms * p.per_ms[node]);
-        if (stop == p.L)
-            visit(here);
-        for (std::size_t next = 0; next < p.N && stop < p.L; ++next)
-        {
-            auto const link = node * p.N + next;
-            if (used >> next & 1u || std::isinf(p.link_ms[link]))
-                continue;
-            auto const hop_j = p.link_j[link] * p.cut[stop];
-            each_plan(p,
-                      stop,
-                      next,
-                      used | 1u << next,
-                      here.with(p.link_ms[link] + p.cut[stop],
-                                hop_j,
-                                hop_j * p.link_per_j[link]),
-                      visit);
-        }
+    case 0:
+        return {.per_ms = 1.0};
+    case 1:
+        return {.per_j = 1.0};
+    case 2:
+        return {.per_g = 1.0};
+    default:
+        return {1.0, static_cast<double>(random() % 3), 0.5};
     }
 }
 
-// The least of an objective within a latency; infinite when no plan meets it.
-double
-brute_force(Problem const &problem, Objective objective, double slo_ms = kInfinity)
+Limits random_limits(std::mt19937 &random)
 {
-    auto best = kInfinity;
-    auto const visit = [&](Totals const &totals)
-    {
-        if (totals.latency <= slo_ms)
-            best = std::min(best, totals.of(objective));
-    };
-    for (std::size_t node = 0; node < problem.N; ++node)
-        each_plan(problem, 0, node, 1u << node, {}, visit);
+    Limits limits;
+    if (random() % 2 == 0)
+        limits.slo_ms = static_cast<double>(random() % 40);
+    if (random() % 3 == 0)
+        limits.max_stages = 1 + random() % 3;
+    if (random() % 3 == 0)
+        limits.max_part_ms = static_cast<double>(random() % 30);
+    return limits;
+}
+
+// Many stages are forced and few nodes are left, so that what is cheap and slow must
+// not hide what is dear and fast.
+RandomChain tight_problem(std::mt19937 &random)
+{
+    RandomChain problem(random, 6, 5);
+    problem.memory.assign(problem.L, 1.0);
+    for (auto &capacity : problem.capacity)
+        capacity = static_cast<double>(1 + random() % 2);
+    return problem;
+}
+
+void check_least(RandomChain const &problem, Prices const &prices, Limits const &limits)
+{
+    auto const plans = plans_within(problem, limits);
+    auto const found = least(problem.chain(), prices, limits);
+    CHECK(found.proven);
+    CHECK(found.gap == 0.0);
+    REQUIRE(found.plans.empty() == plans.empty());
+    if (plans.empty())
+        return;
+    auto const &plan = found.plans.front();
+    CHECK(plan.value == doctest::Approx(least_of(plans, prices)));
+    CHECK(plan.latency_ms <= limits.slo_ms);
+    CHECK(plan.stops.back() == static_cast<std::int64_t>(problem.L));
+    CHECK(plan.kinds.size() <= limits.max_stages);
+    CHECK(plan.bottleneck_ms <= limits.max_part_ms);
+}
+
+// Those of the plans that no other one betters.
+std::vector<Totals> best_of(std::vector<Totals> plans, Prices const &prices)
+{
+    std::sort(plans.begin(),
+              plans.end(),
+              [&](Totals const &a, Totals const &b)
+              {
+                  return a.latency < b.latency
+                         || (a.latency == b.latency && a.at(prices) < b.at(prices));
+              });
+    std::vector<Totals> best;
+    for (auto const &plan : plans)
+        if (best.empty() || plan.at(prices) < best.back().at(prices) - 1e-9)
+            best.push_back(plan);
     return best;
+}
+
+void check_front(RandomChain const &problem, Prices const &prices, Limits const &limits)
+{
+    auto const expected = best_of(plans_within(problem, limits), prices);
+    auto const found = front(problem.chain(), prices, limits);
+    CHECK(found.proven);
+    REQUIRE(found.plans.size() == expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i)
+    {
+        CHECK(found.plans[i].latency_ms == doctest::Approx(expected[i].latency));
+        CHECK(found.plans[i].value == doctest::Approx(expected[i].at(prices)));
+    }
+}
+
+void check_throughput(RandomChain const &problem, Limits const &limits)
+{
+    auto const plans = plans_within(problem, limits);
+    auto const found = most_throughput(problem.chain(), limits);
+    CHECK(found.proven);
+    REQUIRE(found.plans.empty() == plans.empty());
+    if (plans.empty())
+        return;
+    auto slowest = kInfinity;
+    for (auto const &plan : plans)
+        slowest = std::min(slowest, plan.slowest);
+    CHECK(found.plans.front().bottleneck_ms == doctest::Approx(slowest));
+    CHECK(found.plans.front().latency_ms <= limits.slo_ms);
+    CHECK(found.plans.front().kinds.size() <= limits.max_stages);
 }
 } // namespace
 
-TEST_CASE("no plan is better, for any objective, with and without a latency target")
+TEST_CASE("no plan within the limits costs less")
 {
     std::mt19937 random(7);
-    for (auto round = 0; round < 1500; ++round)
+    for (auto round = 0; round < 3000; ++round)
     {
-        auto const problem = random_problem(random);
-        auto const objective = static_cast<Objective>(random() % 4);
-        Limits limits;
-        if (random() % 2)
-            limits.slo_ms = static_cast<double>(random() % 40);
-
-        auto const best = brute_force(problem, objective, limits.slo_ms);
-        auto exhausted = false;
-        auto const plan = best_partition(problem.chain(), objective, limits, exhausted);
-        CHECK_FALSE(exhausted);
-        REQUIRE(plan.has_value() == std::isfinite(best));
-        if (!plan)
-            continue;
-        CHECK(plan->optimal);
-        CHECK(plan->value == doctest::Approx(best));
-        CHECK(plan->latency_ms <= limits.slo_ms);
-        CHECK(plan->stops.back() == static_cast<std::int64_t>(problem.L));
+        RandomChain const problem(random);
+        check_least(problem, random_prices(random), random_limits(random));
     }
 }
 
-// What is cheap and slow must not hide what is dear and fast, which only shows when
-// many stages are forced and few nodes are left.
-TEST_CASE("no plan is better where memory and time are short")
+TEST_CASE("no plan costs less where memory and time are short")
 {
     std::mt19937 random(9);
     for (auto round = 0; round < 800; ++round)
     {
-        auto problem = random_problem(random, 6, 5);
-        problem.memory.assign(problem.L, 1.0);
-        for (auto &capacity : problem.capacity)
-            capacity = static_cast<double>(1 + random() % 2);
-        auto const objective = static_cast<Objective>(random() % 4);
-        auto const fastest = brute_force(problem, Objective::latency);
+        auto const problem = tight_problem(random);
         Limits limits;
-        limits.slo_ms = fastest * (1.0 + 0.1 * static_cast<double>(random() % 8));
-
-        auto exhausted = false;
-        auto const plan = best_partition(problem.chain(), objective, limits, exhausted);
-        REQUIRE(plan.has_value() == std::isfinite(fastest));
-        if (plan)
-            CHECK(plan->value
-                  == doctest::Approx(brute_force(problem, objective, limits.slo_ms)));
+        limits.slo_ms = least_of(plans_within(problem, {}), {.per_ms = 1.0})
+                        * (1.0 + 0.1 * static_cast<double>(random() % 8));
+        if (std::isfinite(limits.slo_ms))
+            check_least(problem, random_prices(random), limits);
     }
+}
+
+TEST_CASE("a front holds every plan that none betters, and no other")
+{
+    std::mt19937 random(10);
+    for (auto round = 0; round < 2000; ++round)
+    {
+        RandomChain const problem(random);
+        check_front(problem, random_prices(random), random_limits(random));
+    }
+    for (auto round = 0; round < 300; ++round)
+        check_front(tight_problem(random), {.per_g = 1.0}, {});
+}
+
+TEST_CASE("no plan within the limits has a quicker slowest part")
+{
+    std::mt19937 random(11);
+    for (auto round = 0; round < 3000; ++round)
+        check_throughput(RandomChain(random), random_limits(random));
+    for (auto round = 0; round < 800; ++round)
+        check_throughput(tight_problem(random), {});
 }
 
 TEST_CASE("a search cut short says so and brackets the best")
 {
     std::mt19937 random(8);
+    Limits hasty;
+    hasty.time_limit_s = 0.0;
     for (auto round = 0; round < 300; ++round)
     {
-        auto const problem = random_problem(random);
-        auto exhausted = false;
-        auto const best =
-            best_partition(problem.chain(), Objective::latency, {}, exhausted);
-        auto const hasty = best_partition(problem.chain(),
-                                          Objective::latency,
-                                          {kInfinity, kMaxPartitionNodes, problem.N},
-                                          exhausted);
-        CHECK(hasty.has_value() <= best.has_value());
-        if (!hasty)
+        RandomChain const problem(random);
+        auto const best = least(problem.chain(), {.per_g = 1.0}, {});
+        auto const found = least(problem.chain(), {.per_g = 1.0}, hasty);
+        if (found.plans.empty() || best.plans.empty())
             continue;
-        CHECK(hasty->optimal == !exhausted);
-        CHECK(hasty->bound <= doctest::Approx(best->value));
-        CHECK(hasty->value >= doctest::Approx(best->value));
+        auto const value = found.plans.front().value;
+        auto const exact = best.plans.front().value;
+        CHECK(value >= doctest::Approx(exact));
+        CHECK(value * (1.0 - found.gap) <= doctest::Approx(exact));
     }
 }

@@ -119,6 +119,7 @@ def solve_partition(
     energy_j: ArrayLike,
     memory_mb: ArrayLike,
     cut_mb: ArrayLike,
+    count: ArrayLike,
     node_memory_mb: ArrayLike,
     grams_per_j: ArrayLike,
     grams_per_ms: ArrayLike,
@@ -128,14 +129,24 @@ def solve_partition(
     link_grams_per_j: ArrayLike,
     stage_overhead_ms: ArrayLike,
     stage_overhead_j: ArrayLike,
-    objective: int,
+    source: int,
+    search: str,
+    prices: tuple[float, float, float],
     slo_ms: float,
     max_stages: int,
-    max_labels: int,
-) -> tuple[bool, NDArray[np.int64], NDArray[np.int64], float, float, float, float, float, float]:
-    """The plan with the least of one objective (0 latency, 1 energy, 2 emissions,
-    3 throughput).
+    max_part_ms: float,
+    time_limit_s: float,
+) -> tuple[
+    bool,
+    float,
+    list[tuple[NDArray[np.int64], NDArray[np.int64], float, float, float, float]],
+]:
+    """Plans over kinds of nodes, of which there are `count` each.
 
-    Returns whether `max_labels` was met, stops, nodes, latency, energy, emissions,
-    bottleneck, the objective's value and its bound; no stops when there is no plan.
+    `search` is "least" for the least sum of ms, J and g at their `prices`, "front" for
+    that against latency, "throughput" for the quickest slowest part. `source` is a
+    kind, or -1 for none.
+
+    Returns whether nothing is better, proven; else how much better it may be, as a
+    share; and plans: stops, kinds, latency, energy, emissions and slowest part.
     """

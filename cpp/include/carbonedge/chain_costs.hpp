@@ -1,27 +1,30 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <span>
 #include <vector>
 
 namespace carbonedge
 {
-/// One measure (ms, J or g) of running a chain of operators in stages, and of
-/// moving boundary tensors between them. Row-major throughout.
+/// One measure (ms, J or g) of running a chain of operators in stages on nodes of
+/// N kinds, and of moving boundary tensors between them. Row-major throughout.
 class ChainCosts
 {
 public:
     /// operator_cost [L, N], stage_overhead [N], link_fixed and link_per_mb
-    /// [N, N] (from, to), cut_mb [L + 1]. A pair without a link has an infinite
-    /// link_fixed. O(L N).
+    /// [N, N] (from, to; the diagonal between two nodes of a kind), cut_mb
+    /// [L + 1]. A pair without a link has an infinite link_fixed. `source` is
+    /// where inputs come from and outputs go, or N or more for none. O(L N).
     ChainCosts(std::span<double const> operator_cost,
                std::span<double const> stage_overhead,
                std::span<double const> link_fixed,
                std::span<double const> link_per_mb,
-               std::span<double const> cut_mb);
+               std::span<double const> cut_mb,
+               std::size_t source);
 
     [[nodiscard]] std::size_t num_operators() const { return cut_mb_.size() - 1; }
-    [[nodiscard]] std::size_t num_nodes() const { return stage_overhead_.size(); }
+    [[nodiscard]] std::size_t num_kinds() const { return stage_overhead_.size(); }
 
     /// Running operators [start, stop) on a node, its overhead in.
     [[nodiscard]] double
@@ -35,8 +38,23 @@ public:
     [[nodiscard]] double
     transfer(std::size_t cut, std::size_t from, std::size_t to) const
     {
-        auto const link = from * num_nodes() + to;
+        auto const link = from * num_kinds() + to;
         return link_fixed_[link] + link_per_mb_[link] * cut_mb_[cut];
+    }
+
+    /// Bringing the inputs to a node.
+    [[nodiscard]] double enter(std::size_t node) const
+    {
+        return source_ >= num_kinds() || node == source_ ? 0.0
+                                                         : transfer(0, source_, node);
+    }
+
+    /// Returning the outputs from a node.
+    [[nodiscard]] double leave(std::size_t node) const
+    {
+        return source_ >= num_kinds() || node == source_
+                   ? 0.0
+                   : transfer(num_operators(), node, source_);
     }
 
     /// The cost of operators [0, p) on a node, for p = 0..L, without overhead.
@@ -50,8 +68,11 @@ public:
         return stage_overhead_[node];
     }
 
-    /// This measure plus `factor` times another of the same chain.
+    /// This measure plus `factor` > 0 times another of the same chain.
     [[nodiscard]] ChainCosts plus(ChainCosts const &other, double factor) const;
+
+    /// This measure times a factor above zero.
+    [[nodiscard]] ChainCosts times(double factor) const;
 
 private:
     std::vector<double> upto_;
@@ -59,5 +80,6 @@ private:
     std::vector<double> link_fixed_;
     std::vector<double> link_per_mb_;
     std::vector<double> cut_mb_;
+    std::size_t source_;
 };
 } // namespace carbonedge

@@ -1,7 +1,11 @@
 #pragma once
 
+#include <limits>
+
 namespace carbonedge
 {
+inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
 /// Exact conversions. Twin of carbonedge/units.py.
 inline constexpr double kJoulesPerKwh = 3.6e6;
 inline constexpr double kMsPerSecond = 1e3;

@@ -6,7 +6,8 @@ from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.model import Cut, ModelGraph, Operator, Tensor, load_model
 from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
 from carbonedge.planning.plan import Plan, Stage, Transfer
-from carbonedge.planning.problem import PartitionProblem, PartitionSolution
+from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.split import StageModel, split
 
 __all__ = [

@@ -15,7 +15,8 @@ from carbonedge.cluster import Cluster
 from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.model import Cut, ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
-from carbonedge.planning.problem import PartitionProblem, PartitionSolution
+from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
 __all__ = ["partition", "partition_for_mode", "partition_problem"]

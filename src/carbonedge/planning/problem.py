@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import math
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonedge._backend import backend
-from carbonedge._validation import slots, target
+from carbonedge._validation import fraction
 from carbonedge.exceptions import InfeasibleError
-from carbonedge.units import J_PER_KWH, MS_PER_HOUR, MS_PER_S
+from carbonedge.planning.search import (
+    Limits,
+    best_plan,
+    front,
+    front_with_throughput,
+    most_throughput,
+    prices_of,
+    second_of,
+)
+from carbonedge.planning.solution import PartitionSolution, throughput_rps
+from carbonedge.units import J_PER_KWH, MEGABITS_PER_MB, MS_PER_HOUR, MS_PER_S
 
-__all__ = ["MAX_NODES", "OBJECTIVES", "PartitionProblem", "PartitionSolution"]
+__all__ = ["PartitionProblem"]
+
+TIME_LIMIT_S = 10.0
 
 Floats = NDArray[np.float64]
-
-OBJECTIVES = ("latency", "energy", "emissions", "throughput")
-"""In the order of the core's ``Objective``."""
-
-MAX_NODES = 16
-MAX_LABELS = 200_000
 
 _SHAPES = {
     "time_ms": "LN",
@@ -42,36 +48,6 @@ _SHAPES = {
 _MAY_BE_INFINITE = ("link_latency_ms", "link_mbps")
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionSolution:
-    """The best plan of a problem.
-
-    Parameters
-    ----------
-    cuts
-        Positions between the stages, one fewer than there are stages.
-    nodes
-        Of each stage, by index.
-    latency_ms, energy_j, emissions_g
-        Of one inference, transfers in.
-    throughput_rps
-        Inferences per second with every stage busy: the slowest stage or transfer's.
-    optimal
-        Whether no plan is better, proven.
-    gap
-        How far below the objective the best plan may lie, as a share; 0 when optimal.
-    """
-
-    cuts: tuple[int, ...]
-    nodes: tuple[int, ...]
-    latency_ms: float
-    energy_j: float
-    emissions_g: float
-    throughput_rps: float
-    optimal: bool
-    gap: float
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PartitionProblem:
     """A chain of L operators and N nodes that may run stages of it.
@@ -83,7 +59,8 @@ class PartitionProblem:
     memory_mb
         Each operator takes on whichever node, shape [L].
     cut_mb
-        What crosses each position, shape [L + 1].
+        What crosses each position, shape [L + 1]; the first and last are the inputs
+        and outputs, which cross only where there is a source.
     node_memory_mb, intensity_g_per_kwh
         Shape [N].
     link_latency_ms, link_mbps, link_j_per_mb
@@ -92,12 +69,14 @@ class PartitionProblem:
         Of a stage beyond its operators, shape [N].
     stage_overhead_j, pue, embodied_g_per_hour
         Shape [N]; 0, 1 and 0 unless given.
+    source
+        The node, by index, where inputs arise and outputs return; none unless given,
+        and then their way is not counted.
 
     Raises
     ------
     ValueError
-        If shapes do not agree, a value is out of its range, or there are more nodes
-        than the exact search takes (16).
+        If shapes do not agree or a value is out of its range.
     """
 
     time_ms: Floats
@@ -110,9 +89,10 @@ class PartitionProblem:
     link_mbps: Floats = field(kw_only=True)
     link_j_per_mb: Floats = field(kw_only=True)
     stage_overhead_ms: Floats = field(kw_only=True)
-    stage_overhead_j: Floats | None = field(kw_only=True, default=None)
-    pue: Floats | None = field(kw_only=True, default=None)
-    embodied_g_per_hour: Floats | None = field(kw_only=True, default=None)
+    stage_overhead_j: Floats = field(kw_only=True, default=0.0)  # type: ignore[assignment]
+    pue: Floats = field(kw_only=True, default=1.0)  # type: ignore[assignment]
+    embodied_g_per_hour: Floats = field(kw_only=True, default=0.0)  # type: ignore[assignment]
+    source: int | None = field(kw_only=True, default=None)
 
     def __post_init__(self) -> None:
         time_ms = np.asarray(self.time_ms, dtype=np.float64)
@@ -121,39 +101,44 @@ class PartitionProblem:
                 f"time_ms has shape {time_ms.shape}: give [operators, nodes], at least one of each"
             )
         num_operators, num_nodes = time_ms.shape
-        if num_nodes > MAX_NODES:
-            raise ValueError(f"there are {num_nodes} nodes: the exact search takes {MAX_NODES}")
         sizes = {"L": num_operators, "N": num_nodes, "P": num_operators + 1}
-        defaults = {"stage_overhead_j": 0.0, "pue": 1.0, "embodied_g_per_hour": 0.0}
-        for name in (f.name for f in fields(self)):
+        for name in (f.name for f in fields(self) if f.name in _SHAPES):
             value = getattr(self, name)
-            if value is None:
-                value = np.full(num_nodes, defaults[name])
+            if name in ("stage_overhead_j", "pue", "embodied_g_per_hour") and np.ndim(value) == 0:
+                value = np.full(num_nodes, value)
             shape = tuple(sizes[letter] for letter in _SHAPES[name])
             object.__setattr__(self, name, _checked(name, value, shape))
+        if self.source is not None and not 0 <= self.source < num_nodes:
+            raise ValueError(f"source is {self.source}: give a node from 0 to {num_nodes - 1}")
 
     def solve(
         self,
         objective: str = "emissions",
         *,
+        weights: Mapping[str, float] | None = None,
         slo_ms: float | None = None,
         max_stages: int | None = None,
-        max_labels: int = MAX_LABELS,
+        time_limit_s: float = TIME_LIMIT_S,
     ) -> PartitionSolution:
-        """The plan with the least latency, energy or emissions, or most throughput.
+        """The plan with the least latency, energy, emissions or weighted sum of these, or
+        the most throughput.
 
         Each node hosts at most one stage and never more than its memory.
 
         Parameters
         ----------
         objective
-            One of ``"latency"``, ``"energy"``, ``"emissions"``, ``"throughput"``.
+            One of ``"latency"``, ``"energy"``, ``"emissions"``, ``"weighted"``,
+            ``"throughput"``.
+        weights
+            For ``"weighted"``: what a ms of ``"latency"``, a J of ``"energy"`` and a g of
+            ``"emissions"`` count; 0 where left out.
         slo_ms
             The latency of one inference may not be above this.
         max_stages
             The plan may not have more.
-        max_labels
-            Partial plans kept before the search settles for the best it has.
+        time_limit_s
+            After this the best plan so far is returned, with its gap.
 
         Raises
         ------
@@ -162,63 +147,130 @@ class PartitionProblem:
         ValueError
             If an argument is out of its range.
         """
-        if objective not in OBJECTIVES:
+        prices = prices_of(objective, weights)
+        limits = Limits(slo_ms, max_stages, time_limit_s)
+        found = best_plan(self, prices, limits) if prices else most_throughput(self, limits)
+        if not found.plans:
+            raise self._infeasible(limits, found.proven)
+        return found.plans[0]
+
+    def pareto(
+        self,
+        objectives: Sequence[str] = ("latency", "emissions"),
+        *,
+        weights: Mapping[str, float] | None = None,
+        epsilon: float = 0.0,
+        slo_ms: float | None = None,
+        max_stages: int | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> list[PartitionSolution]:
+        """Every plan that no other one betters in one objective and matches in the rest.
+
+        Of plans equal in all objectives one is given.
+
+        Parameters
+        ----------
+        objectives
+            ``"latency"``, then one of ``"energy"``, ``"emissions"`` and ``"weighted"``, and
+            then, if at all, ``"throughput"``.
+        weights
+            See `solve`.
+        epsilon
+            With throughput: for each plan left out one stays that is as good but for this
+            share of the throughput. 0 for every plan, which only small problems can bear.
+        slo_ms, max_stages, time_limit_s
+            See `solve`.
+
+        Returns
+        -------
+        list of PartitionSolution
+            By rising latency.
+
+        Raises
+        ------
+        InfeasibleError
+            If no plan meets the limits; the message says what stands in the way.
+        ValueError
+            If an argument is out of its range.
+        """
+        second = second_of(objectives)
+        prices = prices_of(second, weights)
+        fraction("epsilon", epsilon)
+        limits = Limits(slo_ms, max_stages, time_limit_s)
+        found = front(self, prices, limits)
+        if not found.plans:
+            raise self._infeasible(limits, found.proven)
+        if len(objectives) > 2:
+            found = front_with_throughput(self, prices, limits, epsilon, found)
+        return found.plans
+
+    def evaluate(self, cuts: Sequence[int], nodes: Sequence[int]) -> PartitionSolution:
+        """What a plan of one's own comes to.
+
+        Memory is not looked at, and a hop where no link is takes for ever.
+
+        Parameters
+        ----------
+        cuts
+            Positions between the stages, rising.
+        nodes
+            Of each stage, by index.
+
+        Raises
+        ------
+        ValueError
+            If the cuts do not rise within the chain, or there is not one node more.
+        """
+        bounds = [0, *cuts, len(self.time_ms)]
+        if any(stop <= start for start, stop in itertools.pairwise(bounds)):
             raise ValueError(
-                f"objective {objective!r} is not known: choose one of {', '.join(OBJECTIVES)}"
+                f"cuts are {list(cuts)}: they must rise from 1 to {len(self.time_ms) - 1}"
             )
-        limit = math.inf if slo_ms is None else target("slo_ms", slo_ms)
-        stages = MAX_NODES if max_stages is None else slots("max_stages", max_stages)
-        found = self._search(OBJECTIVES.index(objective), limit, stages, max_labels)
-        exhausted = found[0]
-        if exhausted and len(found[1]) == 0:
-            # The slowest part of a plan says little about where to search; sums are
-            # found soon, and the fastest plan is one, however far off.
-            found = self._search(OBJECTIVES.index("latency"), limit, stages, max_labels)
-            found = (True, *found[1:7], found[6], 0.0)
-        _, stops, nodes, latency_ms, energy_j, emissions_g, bottleneck, value, bound = found
-        if len(stops) == 0:
-            raise self._infeasible(exhausted, limit, stages, max_labels)
+        if len(nodes) != len(bounds) - 1:
+            raise ValueError(f"there are {len(cuts)} cuts and {len(nodes)} nodes: give one more")
+        stages = [
+            self._stage_cost(start, stop, node)
+            for start, stop, node in zip(bounds[:-1], bounds[1:], nodes, strict=True)
+        ]
+        ends = [] if self.source is None else [self.source]
+        hops = zip(
+            bounds if ends else bounds[1:-1], [*ends, *nodes], [*nodes, *ends][1 - len(ends) :]
+        )
+        transfers = [self._transfer_cost(*hop) for hop in hops]
+        parts = np.array(stages + transfers)
+        latency_ms, energy_j, emissions_g = (float(total) for total in parts.sum(axis=0))
         return PartitionSolution(
-            cuts=tuple(int(stop) for stop in stops[:-1]),
+            cuts=tuple(int(cut) for cut in cuts),
             nodes=tuple(int(node) for node in nodes),
             latency_ms=latency_ms,
             energy_j=energy_j,
             emissions_g=emissions_g,
-            throughput_rps=MS_PER_S / bottleneck if bottleneck > 0 else math.inf,
-            optimal=not exhausted,
-            gap=(value - bound) / value if exhausted and value > 0 else 0.0,
+            throughput_rps=throughput_rps(float(parts[:, 0].max())),
+            optimal=False,
+            gap=1.0,
         )
 
-    def _search(self, objective: int, slo_ms: float, max_stages: int, max_labels: int):  # type: ignore[no-untyped-def]
-        intensity = self.intensity_g_per_kwh
-        assert self.pue is not None
-        assert self.embodied_g_per_hour is not None
-        return backend().solve_partition(
-            self.time_ms,
-            self.energy_j,
-            self.memory_mb,
-            self.cut_mb,
-            self.node_memory_mb,
-            intensity * self.pue / J_PER_KWH,
-            self.embodied_g_per_hour / MS_PER_HOUR,
-            self.link_latency_ms,
-            self.link_mbps,
-            self.link_j_per_mb,
-            (intensity[:, np.newaxis] + intensity) / 2 / J_PER_KWH,
-            self.stage_overhead_ms,
-            self.stage_overhead_j,
-            objective,
-            slo_ms,
-            max_stages,
-            max_labels,
-        )
+    def _stage_cost(self, start: int, stop: int, node: int) -> tuple[float, float, float]:
+        time_ms = self.time_ms[start:stop, node].sum() + self.stage_overhead_ms[node]
+        energy_j = self.energy_j[start:stop, node].sum() + self.stage_overhead_j[node]
+        grid_g = energy_j * self.intensity_g_per_kwh[node] * self.pue[node] / J_PER_KWH
+        return time_ms, energy_j, grid_g + time_ms * self.embodied_g_per_hour[node] / MS_PER_HOUR
 
-    def _infeasible(
-        self, exhausted: bool, slo_ms: float, max_stages: int, max_labels: int
-    ) -> InfeasibleError:
-        if exhausted:
+    def _transfer_cost(self, cut: int, source: int, target: int) -> tuple[float, float, float]:
+        if source == target:
+            return 0.0, 0.0, 0.0
+        mb = self.cut_mb[cut]
+        time_ms = self.link_latency_ms[source, target]
+        time_ms += mb * MEGABITS_PER_MB * MS_PER_S / self.link_mbps[source, target]
+        energy_j = mb * self.link_j_per_mb[source, target]
+        intensity = (self.intensity_g_per_kwh[source] + self.intensity_g_per_kwh[target]) / 2
+        return time_ms, energy_j, energy_j * intensity / J_PER_KWH
+
+    def _infeasible(self, limits: Limits, proven: bool) -> InfeasibleError:
+        if not proven:
             return InfeasibleError(
-                f"no plan was found within max_labels={max_labels}: raise it, or loosen slo_ms"
+                f"no plan was found within {limits.time_limit_s:g} s, if there is one: raise "
+                "time_limit_s or slo_ms, or add memory"
             )
         largest = float(np.max(self.memory_mb))
         if largest > np.max(self.node_memory_mb):
@@ -226,13 +278,15 @@ class PartitionProblem:
                 f"one operator needs {largest:g} MB and the largest node has "
                 f"{np.max(self.node_memory_mb):g} MB: add memory"
             )
-        fastest = self._search(OBJECTIVES.index("latency"), math.inf, max_stages, max_labels)
-        if len(fastest[1]):
+        fastest = best_plan(self, prices_of("latency", None), limits.with_any_latency()).plans
+        if fastest:
             return InfeasibleError(
-                f"no plan meets slo_ms={slo_ms:g}: the fastest takes {fastest[3]:.4g} ms"
+                f"no plan meets slo_ms={limits.slo_ms:g}: the fastest takes "
+                f"{fastest[0].latency_ms:.4g} ms"
             )
+        stages = min(limits.max_stages, len(self.node_memory_mb))
         return InfeasibleError(
-            f"the model needs {np.sum(self.memory_mb):.4g} MB and no {max_stages} or fewer linked "
+            f"the model needs {np.sum(self.memory_mb):.4g} MB and no {stages} or fewer linked "
             f"nodes hold it: they have {', '.join(f'{mb:g}' for mb in self.node_memory_mb)} MB; "
             "add memory, nodes or links"
         )

@@ -1,0 +1,639 @@
+// Least cost and fronts, by tables of the cost to go and a search over labels.
+#include "archive.hpp"
+#include "deadline.hpp"
+#include "plan_totals.hpp"
+
+#include "carbonedge/cost_to_go.hpp"
+#include "carbonedge/partition.hpp"
+#include "carbonedge/stage_limits.hpp"
+#include "carbonedge/uses.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+namespace carbonedge
+{
+namespace
+{
+// An slo_ms is often some plan's own latency: keep() has the last word.
+constexpr auto kRoundingSlack = 1.0 + 1e-9;
+constexpr auto kNoStage = std::numeric_limits<std::uint32_t>::max();
+constexpr auto kLabelsBetweenLooks = 1024;
+// Numbers in all tables of the cost to go together: 8 bytes each, twice.
+constexpr std::size_t kMostNumbers = 1u << 21;
+constexpr std::size_t kMostPrices = 16;
+constexpr auto kSecondsForAny = 0.1;
+// Partial plans kept before the search settles for the best it has.
+constexpr std::size_t kMostStages = 20'000'000;
+
+// A running stage. Its cost and latency lack what its operators take from the first
+// operator of all, which makes those of one node comparable at every cut.
+struct Label
+{
+    double cost;
+    double latency;
+    std::uint64_t used;
+    std::uint32_t state;
+    std::uint32_t farthest; // stop
+    std::uint32_t stage;
+};
+
+struct StageStart
+{
+    std::uint32_t cut;
+    std::uint32_t kind;
+    std::uint32_t before;
+};
+
+// A lower bound on cost + price * latency.
+struct Dual
+{
+    double price;
+    ChainCosts costs;
+    CostToGo to_go;
+};
+
+// Which nodes a plan uses is first left out of account. Where the plans found use a
+// kind more often than it has nodes, or have more stages than they may, that resource
+// is tracked, and the search run again: what it finds is never worse than the best
+// plan, and is the best once nothing is overused. (Decremental state space
+// relaxation: Righini and Salani, Networks 51, 2008.)
+class LabelSearch
+{
+public:
+    LabelSearch(Chain const &chain,
+                Prices const &prices,
+                Limits const &limits,
+                bool whole_front)
+        : chain_(chain), limits_(limits), deadline_(limits.time_limit_s),
+          num_operators_(chain.num_operators()), num_kinds_(chain.num_kinds()),
+          whole_front_(whole_front),
+          bound_latency_(whole_front || std::isfinite(limits.slo_ms)),
+          latency_(latency_of(chain)), cost_(priced(chain, prices)),
+          stage_limits_(chain, latency_, limits.max_part_ms),
+          resources_(chain, limits.max_stages), uses_(resources_), states_(resources_),
+          running_(num_kinds_), starting_(num_kinds_), found_(whole_front),
+          kept_(whole_front)
+    {
+    }
+
+    Found run()
+    {
+        for (;;)
+        {
+            overused_.clear();
+            cost_to_go_.emplace(cost_, stage_limits_, states_);
+            if (std::isinf(cost_to_go_->whole()))
+                return answer(true);
+            lower_ = std::max(lower_, cost_to_go_->whole());
+            cost_tie_ = lower_ * 1e-12;
+            auto const finished = whole_front_ ? find_front() : find_least();
+            if (!finished)
+                return answer(false);
+            if (overused_.empty())
+                return answer(true);
+            if (!track_overused() || deadline_.passed())
+                return answer(false);
+        }
+    }
+
+private:
+    // Both searches tell whether they came to their end. If they did and nothing is
+    // overused, what was kept is the answer.
+    bool find_least()
+    {
+        auto const cheapest = best_plan(cost_, *cost_to_go_);
+        if (keep(cheapest))
+            return true;
+        auto const in_time = total(latency_, cheapest) <= limits_.slo_ms;
+        if (in_time && may_track())
+            return true;
+        duals_.clear();
+        if (bound_latency_ && !price_latency())
+            return true;
+        overused_.clear();
+        for (auto const share : {1e-3, 1e-2, 1e-1, kInfinity})
+        {
+            auto const ceiling = lower_ > 0.0 ? lower_ * (1.0 + share) : kInfinity;
+            if (!explore(ceiling))
+                return false;
+            if (!found_.points().empty() || std::isinf(ceiling))
+                return true;
+            lower_ = ceiling;
+        }
+        return true;
+    }
+
+    bool find_front()
+    {
+        latency_to_go_.emplace(latency_, stage_limits_, states_);
+        if (latency_to_go_->whole() > limits_.slo_ms * kRoundingSlack)
+            return true;
+        price_hull();
+        if (may_track())
+            return true;
+        overused_.clear();
+        return explore(kInfinity);
+    }
+
+    // The price of latency with the highest bound on a plan within slo_ms. The bound
+    // is concave in the price: leaps find its scale, then ever smaller steps its top.
+    // False when no plan is quick enough.
+    bool price_latency()
+    {
+        latency_to_go_.emplace(latency_, stage_limits_, states_);
+        auto const quickest = latency_to_go_->whole();
+        if (quickest > limits_.slo_ms * kRoundingSlack)
+            return false;
+        keep(best_plan(latency_, *latency_to_go_));
+        if (lower_ <= 0.0 || quickest <= 0.0)
+            return true;
+
+        constexpr auto kLeaps = 12;
+        constexpr auto kLeap = 4.0;
+        constexpr auto kSteps = 8;
+        UseStates const stateless(resources_);
+        auto highest = -kInfinity;
+        auto best = 0.0;
+        auto const attempt = [&](double price)
+        {
+            auto const costs = cost_.plus(latency_, price);
+            CostToGo const to_go(costs, stage_limits_, stateless);
+            auto const bound = to_go.whole() - price * limits_.slo_ms;
+            if (bound <= highest)
+                return;
+            highest = bound;
+            best = price;
+            keep(best_plan(costs, to_go, stateless));
+        };
+        auto price = lower_ / quickest / 4096.0;
+        for (auto i = 0; i < kLeaps; ++i, price *= kLeap)
+            attempt(price);
+        auto step = best / 2.0;
+        for (auto i = 0; i < kSteps; ++i, step /= 2.0)
+        {
+            attempt(best + step);
+            attempt(best - step);
+        }
+        add_dual(best);
+        lower_ = std::max(lower_, duals_.back().to_go.whole() - best * limits_.slo_ms);
+        return true;
+    }
+
+    // Prices at which two neighbours on the convex hull of the front cost the same:
+    // between the quickest and the cheapest plan, then between those and what is
+    // found there, while it lies below their line. (The first phase of the two-phase
+    // method: Ulungu and Teghem, Found. Comput. Decision Sci. 20, 1995.)
+    void price_hull()
+    {
+        struct Vertex
+        {
+            double latency;
+            double cost;
+        };
+        auto const vertex = [&](ChainCosts const &costs, CostToGo const &to_go)
+        {
+            auto const plan = best_plan(costs, to_go);
+            keep(plan);
+            return Vertex{total(latency_, plan), total(cost_, plan)};
+        };
+        duals_.clear();
+        std::vector<std::pair<Vertex, Vertex>> edges{
+            {vertex(latency_, *latency_to_go_), vertex(cost_, *cost_to_go_)}};
+        for (std::size_t i = 0; i < edges.size() && duals_.size() < kMostPrices; ++i)
+        {
+            auto const [quicker, cheaper] = edges[i];
+            auto const price =
+                (quicker.cost - cheaper.cost) / (cheaper.latency - quicker.latency);
+            if (!(price > 0.0) || std::isinf(price))
+                continue;
+            add_dual(price);
+            auto const &dual = duals_.back();
+            auto const line = quicker.cost + price * quicker.latency;
+            if (dual.to_go.whole() * kTie >= line)
+                continue;
+            auto const between = vertex(dual.costs, dual.to_go);
+            edges.push_back({quicker, between});
+            edges.push_back({between, cheaper});
+        }
+    }
+
+    void add_dual(double price)
+    {
+        auto costs = cost_.plus(latency_, price);
+        CostToGo to_go(costs, stage_limits_, states_);
+        duals_.push_back({price, std::move(costs), std::move(to_go)});
+    }
+
+    // Searches cut by cut for what costs less than a ceiling. False when cut short.
+    bool explore(double ceiling)
+    {
+        found_.clear(ceiling);
+        for (auto const &point : kept_.points())
+            found_.insert({point.latency, point.cost, kNoStage});
+        stages_.clear();
+        for (auto &labels : running_)
+            labels.clear();
+
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+            if (stage_limits_.may_enter(kind))
+                start(0, kind, cost_.enter(kind), latency_.enter(kind), 0, 0, kNoStage);
+        merge_starts();
+        for (cut_ = 1; cut_ < num_operators_; ++cut_)
+        {
+            for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+                for (auto const &label : running_[kind])
+                {
+                    if (++looks_ % kLabelsBetweenLooks == 0 && deadline_.passed())
+                        return false;
+                    hop(label, kind);
+                }
+            if (stages_.size() > kMostStages)
+                return false;
+            for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+                std::erase_if(running_[kind],
+                              [&](Label const &label)
+                              { return !may_run_on(label, kind); });
+            merge_starts();
+        }
+        for (auto const &point : found_.points())
+            if (point.id != kNoStage)
+                add_overused(trace_back(point.id));
+        return true;
+    }
+
+    void start(std::size_t cut,
+               std::size_t kind,
+               double cost,
+               double latency,
+               std::uint64_t used,
+               std::uint32_t state,
+               std::uint32_t before)
+    {
+        auto const after = states_.next(state, kind);
+        if (after == UseStates::kNone || !uses_.left(used, kind))
+            return;
+        if (!open(cost,
+                  latency,
+                  [&](CostToGo const &to_go) { return to_go.run(cut, kind, after); }))
+            return;
+        Label const label{cost - cost_.upto(kind)[cut] + cost_.overhead(kind),
+                          latency - latency_.upto(kind)[cut] + latency_.overhead(kind),
+                          uses_.with(used, kind),
+                          after,
+                          static_cast<std::uint32_t>(stage_limits_.farthest(cut, kind)),
+                          static_cast<std::uint32_t>(stages_.size())};
+        for (auto const *rivals : {&running_[kind], &starting_[kind]})
+            for (auto const &rival : *rivals)
+                if (matches(rival, label))
+                    return;
+        std::erase_if(starting_[kind],
+                      [&](Label const &rival) { return matches(label, rival); });
+        starting_[kind].push_back(label);
+        stages_.push_back({static_cast<std::uint32_t>(cut),
+                           static_cast<std::uint32_t>(kind),
+                           before});
+        if (label.farthest == num_operators_ && stage_limits_.may_leave(kind))
+            finish(label, kind);
+    }
+
+    // Started stages join those that run, but those they match or beat.
+    void merge_starts()
+    {
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+        {
+            auto &running = running_[kind];
+            auto &starting = starting_[kind];
+            std::erase_if(running,
+                          [&](Label const &label)
+                          {
+                              return std::any_of(starting.begin(),
+                                                 starting.end(),
+                                                 [&](Label const &rival)
+                                                 { return matches(rival, label); });
+                          });
+            running.insert(running.end(), starting.begin(), starting.end());
+            starting.clear();
+        }
+    }
+
+    [[nodiscard]] bool matches(Label const &a, Label const &b) const
+    {
+        // What a label lacks may make it negative: ties are up to cost and rounding.
+        return a.cost <= b.cost + cost_tie_ && uses_.within(a.used, b.used)
+               && (!bound_latency_ || a.latency <= b.latency + latency_tie_)
+               && a.farthest >= b.farthest;
+    }
+
+    [[nodiscard]] double cost_here(Label const &label, std::size_t kind) const
+    {
+        return label.cost + cost_.upto(kind)[cut_];
+    }
+
+    [[nodiscard]] double latency_here(Label const &label, std::size_t kind) const
+    {
+        return label.latency + latency_.upto(kind)[cut_];
+    }
+
+    void hop(Label const &label, std::size_t kind)
+    {
+        auto const cost = cost_here(label, kind);
+        auto const latency = latency_here(label, kind);
+        if (!open(cost,
+                  latency,
+                  [&](CostToGo const &to_go)
+                  { return to_go.hop(cut_, kind, label.state); }))
+            return;
+        for (std::size_t next = 0; next < num_kinds_; ++next)
+            if (stage_limits_.may_hop(cut_, kind, next))
+                start(cut_,
+                      next,
+                      cost + cost_.transfer(cut_, kind, next),
+                      latency + latency_.transfer(cut_, kind, next),
+                      label.used,
+                      label.state,
+                      label.stage);
+    }
+
+    // A stage that started here could stop wherever this one can, and farther.
+    [[nodiscard]] bool may_run_on(Label const &label, std::size_t kind) const
+    {
+        return label.farthest > cut_
+               && open(cost_here(label, kind) - cost_.overhead(kind),
+                       latency_here(label, kind) - latency_.overhead(kind),
+                       [&](CostToGo const &to_go)
+                       { return to_go.run(cut_, kind, label.state); });
+    }
+
+    // Completes a plan on the node that it is on, where latency permits.
+    void finish(Label const &label, std::size_t kind)
+    {
+        auto const whole = [&](ChainCosts const &costs, double lacking)
+        { return lacking + costs.upto(kind)[num_operators_] + costs.leave(kind); };
+        auto const latency = whole(latency_, label.latency);
+        if (latency <= limits_.slo_ms * kRoundingSlack
+            && found_.insert({latency, whole(cost_, label.cost), label.stage}))
+            keep(trace_back(label.stage));
+    }
+
+    // Whether something could still come of a plan so far, of which `rest` says what
+    // is still to come at least.
+    template <typename Rest>
+    [[nodiscard]] bool open(double cost, double latency, Rest const &rest) const
+    {
+        auto const least_cost = cost + rest(*cost_to_go_);
+        if (!bound_latency_)
+            return least_cost < found_.least_cost();
+        auto const inside = [&](double cost_below, double latency_below)
+        {
+            return std::all_of(duals_.begin(),
+                               duals_.end(),
+                               [&](Dual const &dual)
+                               {
+                                   return cost + dual.price * latency + rest(dual.to_go)
+                                          < cost_below + dual.price * latency_below;
+                               });
+        };
+        return found_.has_room(latency + rest(*latency_to_go_),
+                               least_cost,
+                               limits_.slo_ms * kRoundingSlack,
+                               inside);
+    }
+
+    // Takes a plan up that can be: notes what it overuses, else keeps it if nothing
+    // kept is as good. Whether it can be.
+    bool keep(Partition const &plan)
+    {
+        auto const latency = total(latency_, plan);
+        if (add_overused(plan) || latency > limits_.slo_ms)
+            return false;
+        auto const id = static_cast<std::uint32_t>(plans_.size());
+        if (kept_.insert({latency, total(cost_, plan), id}))
+            plans_.push_back(plan);
+        return true;
+    }
+
+    // Whether there was any.
+    bool add_overused(Partition const &plan)
+    {
+        auto const overused = resources_.overused(plan.kinds);
+        for (auto const resource : overused)
+            if (std::find(overused_.begin(), overused_.end(), resource)
+                == overused_.end())
+                overused_.push_back(resource);
+        return !overused.empty();
+    }
+
+    [[nodiscard]] std::size_t most_states() const
+    {
+        auto const tables = whole_front_ ? kMostPrices + 2 : bound_latency_ ? 3u : 1u;
+        return kMostNumbers / (num_operators_ * num_kinds_ * tables);
+    }
+
+    // Whether the tables have room for something that is overused.
+    [[nodiscard]] bool may_track() const
+    {
+        auto states = states_;
+        return std::any_of(overused_.begin(),
+                           overused_.end(),
+                           [&](std::size_t resource)
+                           { return states.track(resource, most_states()); });
+    }
+
+    bool track_overused()
+    {
+        auto any = false;
+        for (auto const resource : overused_)
+        {
+            any |= uses_.track(resource);
+            any |= states_.track(resource, most_states());
+        }
+        return any;
+    }
+
+    [[nodiscard]] Partition best_plan(ChainCosts const &costs,
+                                      CostToGo const &to_go) const
+    {
+        return best_plan(costs, to_go, states_);
+    }
+
+    // The plan that a table of the cost to go promises.
+    [[nodiscard]] Partition best_plan(ChainCosts const &costs,
+                                      CostToGo const &to_go,
+                                      UseStates const &states) const
+    {
+        Partition plan{};
+        std::size_t start = 0;
+        std::size_t kind = 0;
+        std::uint32_t state = 0;
+        auto const move_on = [&](auto const &may, auto const &transfer)
+        {
+            auto least = kInfinity;
+            auto const from = state;
+            auto chosen = kind;
+            for (std::size_t next = 0; next < num_kinds_; ++next)
+            {
+                auto const after = states.next(from, next);
+                if (after == UseStates::kNone || !may(next))
+                    continue;
+                auto const value = transfer(next) + to_go.run(start, next, after);
+                if (value < least)
+                {
+                    least = value;
+                    chosen = next;
+                    state = after;
+                }
+            }
+            kind = chosen;
+            plan.kinds.push_back(static_cast<std::int64_t>(kind));
+        };
+        move_on([&](std::size_t next) { return stage_limits_.may_enter(next); },
+                [&](std::size_t next) { return costs.enter(next); });
+        for (;;)
+        {
+            auto least = kInfinity;
+            auto best = num_operators_;
+            // Of equals the farthest: fewer stages.
+            for (auto stop = stage_limits_.farthest(start, kind); stop > start; --stop)
+            {
+                auto const value =
+                    costs.stage(start, stop, kind) + to_go.hop(stop, kind, state);
+                if (value < least)
+                {
+                    least = value;
+                    best = stop;
+                }
+            }
+            start = best;
+            plan.stops.push_back(static_cast<std::int64_t>(start));
+            if (start == num_operators_)
+                return plan;
+            auto const from = kind;
+            move_on([&](std::size_t next)
+                    { return stage_limits_.may_hop(start, from, next); },
+                    [&](std::size_t next)
+                    { return costs.transfer(start, from, next); });
+        }
+    }
+
+    [[nodiscard]] Partition trace_back(std::uint32_t id) const
+    {
+        Partition plan{};
+        plan.stops.push_back(static_cast<std::int64_t>(num_operators_));
+        for (auto i = id; i != kNoStage; i = stages_[i].before)
+        {
+            plan.kinds.push_back(stages_[i].kind);
+            if (stages_[i].cut > 0)
+                plan.stops.push_back(stages_[i].cut);
+        }
+        std::reverse(plan.stops.begin(), plan.stops.end());
+        std::reverse(plan.kinds.begin(), plan.kinds.end());
+        return plan;
+    }
+
+    [[nodiscard]] Found answer(bool proven)
+    {
+        if (!proven && kept_.points().empty())
+            keep_any();
+        Found found{{}, proven, proven ? 0.0 : gap()};
+        for (auto const &point : kept_.points())
+        {
+            auto plan = plans_[point.id];
+            sum_up(chain_, latency_, plan);
+            plan.value = point.cost;
+            found.plans.push_back(std::move(plan));
+        }
+        return found;
+    }
+
+    // Where memory is short a plan that fits is hard to come by for one that looks for
+    // cheap ones first.
+    void keep_any()
+    {
+        auto limits = limits_;
+        limits.time_limit_s = kSecondsForAny;
+        for (auto const &plan : most_throughput(chain_, limits).plans)
+            keep(plan);
+    }
+
+    // How much better than all plans kept one may be: in cost, or for a front in
+    // latency and cost at once.
+    [[nodiscard]] double gap() const
+    {
+        auto const share_below = [](double value, double bound)
+        { return value > 0.0 ? std::clamp(1.0 - bound / value, 0.0, 1.0) : 0.0; };
+        if (!whole_front_)
+            return kept_.points().empty() ? 1.0
+                                          : share_below(kept_.least_cost(), lower_);
+        auto widest = 0.0;
+        auto const widen = [&](double latency, double cost)
+        {
+            auto least = 1.0;
+            for (auto const &point : kept_.points())
+                least = std::min(least,
+                                 std::max(share_below(point.cost, cost),
+                                          share_below(point.latency, latency)));
+            widest = std::max(widest, least);
+        };
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+            for (auto const &label : running_[kind])
+            {
+                auto const rest = [&](CostToGo const &to_go, double overhead)
+                {
+                    return std::min(to_go.hop(cut_, kind, label.state),
+                                    to_go.run(cut_, kind, label.state) - overhead);
+                };
+                widen(latency_here(label, kind)
+                          + rest(*latency_to_go_, latency_.overhead(kind)),
+                      cost_here(label, kind)
+                          + rest(*cost_to_go_, cost_.overhead(kind)));
+            }
+        for (auto const &point : found_.points())
+            widen(point.latency, point.cost);
+        return widest;
+    }
+
+    Chain chain_;
+    Limits limits_;
+    Deadline deadline_;
+    std::size_t num_operators_;
+    std::size_t num_kinds_;
+    bool whole_front_;
+    bool bound_latency_;
+    ChainCosts latency_;
+    ChainCosts cost_;
+    double latency_tie_ = 0.0;
+    double cost_tie_ = 0.0;
+    StageLimits stage_limits_;
+    Resources resources_;
+    Uses uses_;        // all that is tracked
+    UseStates states_; // of it, what the tables have room for
+    std::optional<CostToGo> cost_to_go_;
+    std::optional<CostToGo> latency_to_go_;
+    std::vector<Dual> duals_;
+    double lower_ = 0.0; // no plan costs less
+
+    std::size_t cut_ = 0;
+    std::vector<std::vector<Label>> running_;  // per kind
+    std::vector<std::vector<Label>> starting_; // per kind, at this cut
+    std::vector<StageStart> stages_;
+    std::size_t looks_ = 0;
+    Archive found_; // by stage; overusing or not
+    Archive kept_;  // by plan; what can be
+    std::vector<Partition> plans_;
+    std::vector<std::size_t> overused_;
+};
+} // namespace
+
+Found least(Chain const &chain, Prices const &prices, Limits const &limits)
+{
+    return LabelSearch(chain, prices, limits, false).run();
+}
+
+Found front(Chain const &chain, Prices const &prices, Limits const &limits)
+{
+    return LabelSearch(chain, prices, limits, true).run();
+}
+} // namespace carbonedge
