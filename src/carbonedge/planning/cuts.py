@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonedge.planning.boxing import carrier
 from carbonedge.planning.element_types import can_cross
 from carbonedge.planning.order import Links
 from carbonedge.planning.tensor import Tensor
@@ -53,9 +54,13 @@ class Crossings:
         crossing[-1] = sum(round(t.mb * BYTES_PER_MB) for t in self.outputs)
         return crossing
 
-    def obstacles(self) -> NDArray[np.int64]:
-        """How many tensors at each position cannot cross, shape [positions + 1]."""
-        stays = [not can_cross(t.dtype) or _lacks_rank(t) for t in self.tensors]
+    def obstacles(self, *, boxes: bool) -> NDArray[np.int64]:
+        """How many tensors at each position cannot cross, with or without boxes for those
+        of unknown rank; shape [positions + 1].
+        """
+        stays = [
+            not can_cross(t.dtype) or (not boxes and carrier(t) != t.name) for t in self.tensors
+        ]
         return self._sums(np.array(stays, dtype=np.int64))
 
     def _sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -63,11 +68,6 @@ class Crossings:
         np.add.at(changes, self.first, values)
         np.add.at(changes, self.last + 1, -values)
         return np.cumsum(changes)[:-1]
-
-
-def _lacks_rank(tensor: Tensor) -> bool:
-    # ONNX's checker wants the shape of every input and output that is a plain tensor.
-    return tensor.dtype.startswith("tensor") and tensor.shape is None
 
 
 @dataclass(frozen=True, slots=True)

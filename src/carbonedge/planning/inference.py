@@ -47,10 +47,16 @@ def infer(
     if stated:
         infos = _merged(infos, _inferred(skeleton, stated.values()))
         infos = _merged(infos, stated)
-    unknown = [n for n in names if n not in infos or not dtype_of(infos[n].type)]
-    if unknown:
-        infos |= _asked(skeleton, whole, folder, unknown)
+    unclear = [name for name in names if not _is_clear(infos.get(name))]
+    if unclear:
+        infos = _merged(infos, _asked(skeleton, whole, folder, unclear))
     return infos
+
+
+def _is_clear(info: ValueInfoProto | None) -> bool:
+    if info is None or not dtype_of(info.type):
+        return False
+    return not info.type.HasField("tensor_type") or info.type.tensor_type.HasField("shape")
 
 
 def _inferred(skeleton: ModelProto, stated: Iterable[ValueInfoProto]) -> Infos:

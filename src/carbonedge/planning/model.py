@@ -10,6 +10,7 @@ from pathlib import Path
 from onnx import ModelProto, NodeProto, ValueInfoProto
 
 from carbonedge.planning.assembly import assemble
+from carbonedge.planning.boxing import can_box
 from carbonedge.planning.constants import separate_constants
 from carbonedge.planning.cuts import Crossings, Cut, crossings
 from carbonedge.planning.external import check_external
@@ -45,7 +46,7 @@ class ModelGraph:
         What runs for a request.
     cuts
         Positions 0 to ``len(operators)``, but for inner ones where a tensor crosses whose
-        type or rank is not known, or which ONNX Runtime does not hand out or take in.
+        type is not known, or which ONNX Runtime does not hand out or take in.
     inputs, outputs
         What a request brings and gets.
     tensors
@@ -170,7 +171,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
         nodes=nodes,
         constants=tuple(graph.node[number] for number in constants),
         operators=operators,
-        cuts=_cuts(crossing),
+        cuts=_cuts(crossing, boxes=can_box(proto)),
         inputs=inputs,
         outputs=outputs,
         tensors={tensor.name: tensor for tensor in inputs} | kept,
@@ -234,9 +235,9 @@ def _needed(
     return needed[::-1]
 
 
-def _cuts(crossing: Crossings) -> tuple[Cut, ...]:
+def _cuts(crossing: Crossings, *, boxes: bool) -> tuple[Cut, ...]:
     ends = (0, crossing.positions)
-    obstacles, size = crossing.obstacles(), crossing.bytes_at_all()
+    obstacles, size = crossing.obstacles(boxes=boxes), crossing.bytes_at_all()
     return tuple(
         Cut(position, float(size[position]) / BYTES_PER_MB, crossing)
         for position in range(crossing.positions + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -12,10 +12,12 @@ from typing import TypeVar
 from onnx import ModelProto, NodeProto
 
 from carbonedge.planning.assembly import Assembly, assemble
+from carbonedge.planning.boxing import box_info, boxes, can_box, carrier, unboxes
 from carbonedge.planning.element_types import can_cross
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.nested import reads
 from carbonedge.planning.reading import check
+from carbonedge.planning.tensor import Tensor
 
 __all__ = ["StageModel", "check_positions", "split"]
 
@@ -30,7 +32,7 @@ class StageModel:
         Its operators, half-open.
     inputs, outputs
         Names: what it reads of earlier tensors, and what later stages or the user need
-        of it.
+        of it. What crosses in a box has the name of the box; see `boxing`.
     assembly
         The model in parts.
     folder
@@ -77,13 +79,12 @@ def split(model: ModelGraph, positions: Sequence[int]) -> list[StageModel]:
     """
     bounds = [0, *positions, len(model.operators)]
     check_positions(model, bounds)
-    ends = _ends(model, bounds)
     parts = _Parts(model)
     stages = []
-    for (start, stop), (inputs, outputs) in zip(itertools.pairwise(bounds), ends, strict=True):
-        assembly = parts.assemble(start, stop, inputs, outputs)
-        check(f"the stage of operators {start} to {stop}", assembly.skeleton())
-        stages.append(StageModel(start, stop, inputs, outputs, assembly, model.folder))
+    for (start, stop), ends in zip(itertools.pairwise(bounds), _ends(model, bounds), strict=True):
+        stage = parts.stage(start, stop, ends)
+        check(f"the stage of operators {start} to {stop}", stage.assembly.skeleton())
+        stages.append(stage)
     return stages
 
 
@@ -116,33 +117,46 @@ def _obstacle(model: ModelGraph, position: int) -> str:
                 return f"tensor {name!r} of unknown type crosses there"
             if not can_cross(tensor.dtype):
                 return f"{name!r} crosses there, and ONNX Runtime hands over no {tensor.dtype}"
-            if tensor.shape is None and tensor.dtype.startswith("tensor"):
-                return f"tensor {name!r} of unknown rank crosses there"
+            if carrier(tensor) != name and not can_box(model.proto):
+                return f"tensor {name!r} of unknown rank crosses there, which takes opset 11"
     return f"there are {len(model.operators)} operators"
 
 
-_Names = tuple[str, ...]
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Names that a stage reads of what came before, that later ones read of it, and that
+    the user gets of it.
+    """
+
+    reads: list[str] = field(default_factory=list)
+    passes: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
 
 
-def _ends(model: ModelGraph, bounds: Sequence[int]) -> list[tuple[_Names, _Names]]:
-    """What each stage reads of earlier ones and puts out, in one pass over the operators."""
-    stage_of: dict[str, int] = {}
-    inputs: list[dict[str, None]] = [{} for _ in bounds[1:]]
-    wanted = {output.name for output in model.outputs}
+def _ends(model: ModelGraph, bounds: Sequence[int]) -> list[_Ends]:
+    """In one pass over the operators."""
+    ends = [_Ends() for _ in bounds[1:]]
+    made_by: dict[str, int] = {}
+    passed: set[str] = set()
     for stage, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        seen: set[str] = set()
         for operator in model.operators[start:stop]:
             for name in operator.inputs:
-                if name in model.tensors and stage_of.get(name) != stage:
-                    inputs[stage][name] = None
-                    wanted.add(name)
-            stage_of.update(dict.fromkeys(operator.outputs, stage))
-    outputs: list[list[str]] = [[] for _ in bounds[1:]]
-    for name, stage in stage_of.items():
-        if name in wanted:
-            outputs[stage].append(name)
-    # What is the same for every request comes out of the last.
-    outputs[-1] += dict.fromkeys(t.name for t in model.outputs if t.name not in model.tensors)
-    return [(tuple(read), tuple(put)) for read, put in zip(inputs, outputs, strict=True)]
+                if name in model.tensors and made_by.get(name) != stage and name not in seen:
+                    seen.add(name)
+                    ends[stage].reads.append(name)
+            made_by.update(dict.fromkeys(operator.outputs, stage))
+        passed |= seen
+    for name, stage in made_by.items():
+        if name in passed:
+            ends[stage].passes.append(name)
+    for name in dict.fromkeys(output.name for output in model.outputs):
+        if name in made_by:
+            ends[made_by[name]].results.append(name)
+        elif name not in model.tensors:
+            # What is the same for every request comes out of the last.
+            ends[-1].results.append(name)
+    return ends
 
 
 class _Parts:
@@ -163,27 +177,36 @@ class _Parts:
         self._results = {info.name: info for info in graph.output}
         self._annotations = {note.tensor_name: note for note in graph.quantization_annotation}
 
-    def assemble(self, start: int, stop: int, inputs: _Names, outputs: _Names) -> Assembly:
+    def stage(self, start: int, stop: int, ends: _Ends) -> StageModel:
         model = self._model
+        reads_, passes = self._tensors(ends.reads), self._tensors(ends.passes)
+        inputs = {carrier(t): box_info(t, model.infos[t.name]) for t in reads_}
+        # A result that is passed on as well is declared as it is to later stages.
+        outputs = {name: self._results[name] for name in ends.results}
+        outputs |= {carrier(t): box_info(t, model.infos[t.name]) for t in passes}
+
         wanted = {name for operator in model.operators[start:stop] for name in operator.inputs}
-        wanted.update(outputs)
+        wanted.update(ends.results)
         nodes = (*self._preparing(wanted), *model.nodes[start:stop])
         inner = dict.fromkeys(name for node in nodes for name in node.output)
         known = sorted({*inner, *wanted})
         assembly = assemble(
             model.proto,
-            nodes,
+            (*unboxes(reads_), *nodes, *boxes(passes)),
             _present(self._initializers, known),
             _present(self._sparse, known),
-            (model.infos[name] for name in inputs),
-            (self._results.get(name) or model.infos[name] for name in outputs),
+            inputs.values(),
+            outputs.values(),
         )
         graph = assembly.light.graph
         graph.value_info.extend(
             self._stated[name] for name in inner if name in self._stated and name not in outputs
         )
         graph.quantization_annotation.extend(_present(self._annotations, known))
-        return assembly
+        return StageModel(start, stop, tuple(inputs), tuple(outputs), assembly, model.folder)
+
+    def _tensors(self, names: Iterable[str]) -> list[Tensor]:
+        return [self._model.tensors[name] for name in names]
 
     def _preparing(self, wanted: set[str]) -> list[NodeProto]:
         """The vertices that make the constants among some names, which are extended by

@@ -13,6 +13,7 @@ from carbonedge.carbon import Footprint, Share, stage_share, transfer_share
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import ClusterError, ModelError
 from carbonedge.planning import ModelGraph, Plan, split
+from carbonedge.planning.boxing import carrier
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.units import BYTES_PER_MB, MEGABITS_PER_MB, MS_PER_S
 
@@ -88,7 +89,7 @@ class LocalStages:
             session = open_session(part, providers=providers, sess_options=sess_options)
             hop = None
             if k + 1 < len(nodes):
-                tensors = tuple(tensor.name for tensor in crossing[part.stop].tensors)
+                tensors = tuple(carrier(tensor) for tensor in crossing[part.stop].tensors)
                 hop = _Hop(node, nodes[k + 1], _link(cluster, names[k], names[k + 1]), tensors)
             self._stages.append(_Stage(node, session.run, part.inputs, list(part.outputs), hop))
 
