@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
+from onnx.helper import make_tensor_value_info, make_value_info
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.element_types import dtype_of, type_of
@@ -19,6 +20,16 @@ __all__ = ["infer"]
 _logger = logging.getLogger(__name__)
 
 Infos = dict[str, ValueInfoProto]
+
+# Of their outputs, from the documents: neither onnx nor ONNX Runtime infers them all.
+_RANKS = {
+    "LinearClassifier": (1, 2),
+    "LinearRegressor": (2,),
+    "SVMClassifier": (1, 2),
+    "SVMRegressor": (2,),
+    "TreeEnsembleClassifier": (1, 2),
+    "TreeEnsembleRegressor": (2,),
+}
 
 
 def infer(
@@ -50,7 +61,24 @@ def infer(
     unclear = [name for name in names if not _is_clear(infos.get(name))]
     if unclear:
         infos = _merged(infos, _asked(skeleton, whole, folder, unclear))
+        ranks = _ranks(skeleton, infos)
+        if ranks:
+            infos = _merged(infos, ranks)
+            infos = _merged(infos, _inferred(skeleton, infos.values()))
     return infos
+
+
+def _ranks(skeleton: ModelProto, infos: Infos) -> Infos:
+    """Of what operators of ai.onnx.ml leave without a shape."""
+    found = {}
+    for node in skeleton.graph.node:
+        ranks = _RANKS.get(node.op_type, ()) if node.domain == "ai.onnx.ml" else ()
+        for name, rank in zip(node.output, ranks, strict=False):
+            info = infos.get(name)
+            if info is not None and info.type.tensor_type.elem_type and not _is_clear(info):
+                elem_type = info.type.tensor_type.elem_type
+                found[name] = make_tensor_value_info(name, elem_type, [None] * rank)
+    return found
 
 
 def _is_clear(info: ValueInfoProto | None) -> bool:
@@ -125,7 +153,7 @@ def _asked(
         else:
             answers = {arg.name: type_of(arg.type, arg.shape) for arg in session.get_outputs()}
             return {
-                name: onnx.helper.make_value_info(name, type_)
+                name: make_value_info(name, type_)
                 for name in names
                 if (type_ := answers.get(name)) is not None
             }
