@@ -163,9 +163,15 @@ def print_verification(verification: Verification) -> None:
         return
     console.print(
         f"{said}: largest difference from the whole {verification.largest_difference:.2g} of the "
-        f"output's spread (at most {TOLERANCE:g} allowed).",
+        f"output's spread (at most {verification.tolerance:.2g} allowed).",
         soft_wrap=True,
     )
+    if verification.tolerance > TOLERANCE:
+        console.print(
+            f"More than {TOLERANCE:g} is allowed for the rounding of float16, or for what ONNX "
+            "Runtime's own optimisation changes.",
+            soft_wrap=True,
+        )
     for output in verification.outputs:
         if not output.equal:
             console.print(f"  {output.name}: {output.largest_difference:.2g}", soft_wrap=True)
