@@ -30,6 +30,7 @@ _RANKS = {
     "TreeEnsembleClassifier": (1, 2),
     "TreeEnsembleRegressor": (2,),
 }
+_SAME_RANK = {"Binarizer", "Imputer", "Normalizer", "Scaler"}
 
 
 def infer(
@@ -70,14 +71,17 @@ def infer(
 
 def _ranks(skeleton: ModelProto, infos: Infos) -> Infos:
     """Of what operators of ai.onnx.ml leave without a shape."""
+    known = {info.name: info for info in skeleton.graph.input} | infos
     found = {}
     for node in skeleton.graph.node:
-        ranks = _RANKS.get(node.op_type, ()) if node.domain == "ai.onnx.ml" else ()
+        ranks = _RANKS.get(node.op_type, ())
+        if node.op_type in _SAME_RANK and _is_clear(known.get(node.input[0])):
+            ranks = (len(known[node.input[0]].type.tensor_type.shape.dim),)
         for name, rank in zip(node.output, ranks, strict=False):
-            info = infos.get(name)
-            if info is not None and info.type.tensor_type.elem_type and not _is_clear(info):
-                elem_type = info.type.tensor_type.elem_type
+            elem_type = known[name].type.tensor_type.elem_type if name in known else 0
+            if node.domain == "ai.onnx.ml" and elem_type and not _is_clear(known[name]):
                 found[name] = make_tensor_value_info(name, elem_type, [None] * rank)
+                known[name] = found[name]
     return found
 
 
