@@ -17,6 +17,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from carbonedge import ModelError, ModelGraph, load_model
 from carbonedge.planning import StageModel, split
+from carbonedge.planning.assembly import assemble
 from carbonedge.planning.difference import largest_difference
 from carbonedge.planning.session import open_session
 
@@ -175,20 +176,21 @@ def test_stale_shapes_of_inner_tensors_do_not_bind_a_boundary() -> None:
     assert run_stages(graph, split(graph, [1]), many)[0].shape == (3, 4)
 
 
-def external_model(folder: Path, *, stated_bytes: int = 48 * 48 * 4) -> Path:
-    """The heavy model, its top-level weight in a file of its own, after another's bytes."""
+def make_external(tensor: TensorProto, folder: Path, location: str) -> None:
+    """Put a tensor's bytes into a file, after those of another."""
+    (folder / location).parent.mkdir(exist_ok=True)
+    (folder / location).write_bytes(b"\0" * 64 + tensor.raw_data)
+    length = len(tensor.raw_data)
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "64"), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+
+
+def external_model(folder: Path) -> Path:
+    """The heavy model, with its top-level weight in a file of its own."""
     model = hard_models.heavy_everywhere()
-    [weight] = model.graph.initializer
-    (folder / "data").mkdir()
-    (folder / "data" / "weights.bin").write_bytes(b"\0" * 64 + weight.raw_data)
-    weight.ClearField("raw_data")
-    weight.data_location = TensorProto.EXTERNAL
-    for key, value in (
-        ("location", "data/weights.bin"),
-        ("offset", "64"),
-        ("length", str(stated_bytes)),
-    ):
-        weight.external_data.add(key=key, value=value)
+    make_external(model.graph.initializer[0], folder, "data/weights.bin")
     path = folder / "model.onnx"
     path.write_bytes(model.SerializeToString())
     return path
@@ -203,6 +205,28 @@ def test_stages_in_memory_read_external_data_where_it_is(tmp_path: Path) -> None
         stages = split(graph, [position])
         assert largest_difference(expected, run_stages(graph, stages, feed)) <= CLOSE
         assert stages[0].proto.graph.initializer[0].data_location == TensorProto.EXTERNAL
+
+
+def test_weights_within_branches_may_be_external_too(tmp_path: Path) -> None:
+    feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(True)}
+    model = hard_models.heavy_everywhere()
+    expected = run_whole(model, feed)
+    branch = next(node for node in model.graph.node if node.op_type == "If")
+    for number, attribute in enumerate(branch.attribute):
+        make_external(attribute.g.initializer[0], tmp_path, f"data/branch{number}.bin")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    graph = load_model(path)
+    assert largest_difference(expected, run_stages(graph, split(graph, [1, 2]), feed)) <= CLOSE
+
+
+def test_no_large_tensor_is_in_what_is_checked() -> None:
+    model = hard_models.heavy_everywhere()
+    graph = model.graph
+    assembly = assemble(model, graph.node, graph.initializer, (), graph.input, graph.output)
+    assert model.ByteSize() > 6 * 48 * 48 * 4
+    assert assembly.skeleton().ByteSize() < 3000
+    assert assembly.build().ByteSize() == model.ByteSize()
 
 
 @pytest.mark.parametrize(
