@@ -207,6 +207,15 @@ def test_stages_in_memory_read_external_data_where_it_is(tmp_path: Path) -> None
         assert stages[0].proto.graph.initializer[0].data_location == TensorProto.EXTERNAL
 
 
+def test_one_sess_options_serves_all_stages_without_a_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = onnxruntime.SessionOptions()
+    for stage in split(load_model(external_model(tmp_path)), [1, 2]):
+        open_session(stage, sess_options=options)
+    assert capfd.readouterr().err == ""
+
+
 def test_weights_within_branches_may_be_external_too(tmp_path: Path) -> None:
     feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(True)}
     model = hard_models.heavy_everywhere()

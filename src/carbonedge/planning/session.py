@@ -12,7 +12,7 @@ from carbonedge.exceptions import ModelError
 
 __all__ = ["Openable", "open_session", "run_session"]
 
-# https://onnxruntime.ai: where a model in memory finds its external data.
+# Where a model in memory finds its external data (onnxruntime_session_options_config_keys.h).
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 
 
@@ -59,7 +59,7 @@ def open_session(
         source, folder = model.proto.SerializeToString(), model.folder
     if folder is not None:
         sess_options = sess_options or onnxruntime.SessionOptions()
-        sess_options.add_session_config_entry(_FOLDER_OPTION, str(folder))
+        _set_folder(sess_options, str(folder))
     try:
         # Without the fallback a wrong provider is an error, not a line on stdout.
         return onnxruntime.InferenceSession(
@@ -73,6 +73,15 @@ def open_session(
         raise ModelError(
             f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {reason}"
         ) from error
+
+
+def _set_folder(sess_options: Any, folder: str) -> None:
+    try:
+        present = sess_options.get_session_config_entry(_FOLDER_OPTION) == folder
+    except RuntimeError:
+        present = False
+    if not present:  # else it would warn that it is set again
+        sess_options.add_session_config_entry(_FOLDER_OPTION, folder)
 
 
 def run_session(
