@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from onnx import ModelProto, NodeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
+from carbonedge.planning.arithmetic import Shape
 from carbonedge.planning.assembly import assemble
 from carbonedge.planning.boxing import can_box
 from carbonedge.planning.constants import separate_constants
@@ -122,9 +123,9 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     ).skeleton()
     check(name, skeleton)
 
-    initializers = {value.name: value for value in graph.initializer}
-    initializers |= {sparse.values.name: sparse.values for sparse in graph.sparse_initializer}
-    constants, varying = separate_constants(proto, read_by, set(initializers))
+    initializers = {value.name for value in graph.initializer}
+    initializers |= {sparse.values.name for sparse in graph.sparse_initializer}
+    constants, varying = separate_constants(proto, read_by, initializers)
     varying = _needed(proto, read_by, varying)
     written = [name for number in varying for name in graph.node[number].output if name]
     infos = infer(skeleton, proto, folder if external else None, written)
@@ -132,7 +133,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     tensors = {name: tensor(info) for name, info in infos.items()}
 
     constant_names = {name for number in constants for name in graph.node[number].output}
-    constant_names |= initializers.keys()
+    constant_names |= initializers
     links = {
         number: Links(
             tuple(name for name in read_by[number] if name not in constant_names),
@@ -140,17 +141,9 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
         )
         for number in varying
     }
-    sizes_mb = {name: tensor.mb for name, tensor in tensors.items()}
+    shapes, sizes_mb = _shapes_and_sizes(graph, tensors)
     order = [varying[k] for k in small_order(list(links.values()), sizes_mb)]
 
-    shapes = {name: known_shape(tensor.shape) for name, tensor in tensors.items()}
-    for sparse in graph.sparse_initializer:
-        shapes[sparse.values.name] = tuple(sparse.dims)
-    for value in graph.initializer:
-        shapes[value.name] = tuple(value.dims)
-    sizes_mb |= {
-        n: size_mb(tuple(value.dims), value.data_type) for n, value in initializers.items()
-    }
     nodes = tuple(graph.node[number] for number in order)
     operators = tuple(
         operator(graph.node[number], read_by[number], constant_names, shapes, sizes_mb)
@@ -177,6 +170,22 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
         tensors={tensor.name: tensor for tensor in inputs} | kept,
         infos=infos,
     )
+
+
+def _shapes_and_sizes(
+    graph: GraphProto, tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Shape | None], dict[str, float]]:
+    """Of all tensors, constants included, as far as known."""
+    shapes = {name: known_shape(tensor.shape) for name, tensor in tensors.items()}
+    sizes_mb = {name: tensor.mb for name, tensor in tensors.items()}
+    for sparse in graph.sparse_initializer:
+        values = sparse.values
+        shapes[values.name] = tuple(sparse.dims)
+        sizes_mb[values.name] = size_mb(tuple(values.dims), values.data_type)
+    for value in graph.initializer:
+        shapes[value.name] = tuple(value.dims)
+        sizes_mb[value.name] = size_mb(tuple(value.dims), value.data_type)
+    return shapes, sizes_mb
 
 
 def _sort_nodes(proto: ModelProto) -> None:

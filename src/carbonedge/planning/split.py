@@ -96,12 +96,14 @@ def check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
     ValueError
         If they do not rise or one is not a cut.
     """
+    count = len(model.operators)
+    if len(bounds) > 2 and count < 2:
+        raise ValueError(f"the model has {count} operators for a request: there is nowhere to cut")
     known = {cut.position for cut in model.cuts}
     for before, position in itertools.pairwise(bounds):
-        if (position <= before or position > len(model.operators)) and model.operators:
+        if (position <= before or position > count) and count:
             raise ValueError(
-                f"cut {position} follows {before}: give rising positions between 1 and "
-                f"{len(model.operators) - 1}"
+                f"cut {position} follows {before}: give rising positions between 1 and {count - 1}"
             )
         if position not in known:
             raise ValueError(f"the model cannot be cut at {position}: {_obstacle(model, position)}")
