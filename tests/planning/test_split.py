@@ -68,9 +68,10 @@ def test_a_weight_goes_only_where_it_is_read() -> None:
 
 
 def test_an_input_that_later_stages_need_does_not_pass_through_earlier_ones() -> None:
-    first, second = split(load_model(models.shared_weight_and_two_inputs()), [2])
+    first, second = split(load_model(models.skip_connection()), [3])
     assert first.inputs == ("x",)
-    assert set(second.inputs) == {"b", "k"}
+    assert set(second.inputs) == {"x", "early", "b"}
+    assert set(first.outputs) == {"early", "b"}
 
 
 def test_boundaries_keep_type_and_symbolic_shape() -> None:
@@ -84,3 +85,11 @@ def test_boundaries_keep_type_and_symbolic_shape() -> None:
 def test_positions_must_rise_within_the_model(positions: list[int]) -> None:
     with pytest.raises(ValueError, match="cut"):
         split(load_model(models.layers()), positions)
+
+
+def test_what_has_no_two_operators_cannot_be_cut() -> None:
+    for build, count in ((models.constants_only, 0), (models.sum_of_two, 1)):
+        graph = load_model(build())
+        assert len(split(graph, [])) == 1
+        with pytest.raises(ValueError, match=f"{count} operators .* nowhere to cut"):
+            split(graph, [1])

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-from typing import Any
-
 import click
-import numpy as np
 
 from carbonedge.cli import options
 from carbonedge.cli.comparison import run_and_print
+from carbonedge.cli.npz import read_npz
 from carbonedge.cluster import Cluster
 from carbonedge.planning import load_model
 from carbonedge.runtime.feeds import FeedChecker
@@ -44,7 +40,7 @@ def run(
     graph = load_model(model)
     feed = None
     if input_path is not None:
-        feed = _read_npz(input_path)
+        feed = read_npz(input_path)
         FeedChecker(graph.inputs).check(feed)
     return run_and_print(
         graph,
@@ -57,16 +53,3 @@ def run(
         threads=threads,
         as_json=as_json,
     )
-
-
-def _read_npz(path: str) -> dict[str, Any]:
-    try:
-        arrays = np.load(Path(path), allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            arrays = {"": arrays}
-        return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ValueError(
-            f"cannot read inputs from {path!r}: {reason}; write it with numpy.savez(path, name=...)"
-        ) from error

@@ -108,7 +108,7 @@ def _run_time(
     providers: Sequence[Any] | None,
     sess_options: Any,
 ) -> float:
-    session = open_session(model.proto, providers=providers, sess_options=sess_options)
+    session = open_session(model, providers=providers, sess_options=sess_options)
     times_ms = []
     for _ in range(WARM_UP_RUNS + RUNS):
         began = time.perf_counter()
@@ -135,7 +135,7 @@ def _kernel_times(
     options.optimized_model_filepath = str(folder / "optimized.onnx")
     # That the optimised model fits this machine only is just what is wanted.
     options.log_severity_level = 3
-    session = open_session(model.proto, providers=providers, sess_options=options)
+    session = open_session(model, providers=providers, sess_options=options)
     for _ in range(WARM_UP_RUNS + RUNS):
         run_session(session.run, None, feed)
     events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
