@@ -13,10 +13,11 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 from carbonedge.exceptions import ModelError
-from carbonedge.planning.arithmetic import Shape, macs, paper_cost
+from carbonedge.planning.arithmetic import Shape, paper_cost
+from carbonedge.planning.work import WorkCounter
 from carbonedge.units import BYTES_PER_MB
 
-__all__ = ["Cut", "ModelGraph", "Operator", "Tensor", "load_model", "reads"]
+__all__ = ["Cut", "ModelGraph", "Operator", "Tensor", "load_model", "reads", "tensor_of"]
 
 FIRST_IR_WITH_PRIVATE_INITIALIZERS = 4
 
@@ -66,11 +67,11 @@ class Operator:
     paper_cost
         Eq. 5 of AMP4EC, no unit.
     macs
-        Multiply-accumulates.
+        Multiply-accumulates, those of its bodies included.
     parameter_mb
         Of the constants it reads.
     activation_mb
-        Of what it puts out, dynamic sizes taken as 1.
+        Of what it puts out, and its bodies within, dynamic sizes taken as 1.
     """
 
     name: str
@@ -261,13 +262,14 @@ def _graph(proto: ModelProto) -> ModelGraph:
     infos: dict[str, ValueInfoProto] = {
         info.name: info for info in (*graph.value_info, *graph.input, *graph.output)
     }
-    tensors = {info.name: _tensor(info) for info in infos.values()}
+    tensors = {info.name: tensor_of(info) for info in infos.values()}
     shapes = {name: _shape(tensor.shape) for name, tensor in tensors.items()}
     shapes |= {name: tuple(value.dims) for name, value in initializers.items()}
     sizes = {name: tensor.mb for name, tensor in tensors.items()}
     sizes |= {name: _mb(shapes[name], value.data_type) for name, value in initializers.items()}
 
-    operators = tuple(_operator(node, constant_names, shapes, sizes) for node in nodes)
+    work = WorkCounter(proto)
+    operators = tuple(_operator(node, constant_names, shapes, sizes, work) for node in nodes)
     inputs = tuple(tensors[i.name] for i in graph.input)
     for operator in operators:
         for name in operator.outputs:
@@ -338,7 +340,8 @@ def _needed(nodes: list[NodeProto], outputs: set[str]) -> list[NodeProto]:
     return needed[::-1]
 
 
-def _tensor(info: ValueInfoProto) -> Tensor:
+def tensor_of(info: ValueInfoProto) -> Tensor:
+    """A tensor as it was declared or inferred."""
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type" or not info.type.tensor_type.elem_type:
         return Tensor(info.name, "", None, 0.0)
@@ -388,10 +391,10 @@ def _operator(
     constant_names: set[str],
     shapes: Mapping[str, Shape | None],
     sizes: Mapping[str, float],
+    work: WorkCounter,
 ) -> Operator:
     inputs = tuple(dict.fromkeys(reads(node)))
     read_shapes = [shapes.get(name) for name in node.input]
-    written_shapes = [shapes.get(name) for name in node.output]
     constants = [name for name in inputs if name in constant_names]
     known = [shapes.get(name) for name in constants]
     parameters = sum(math.prod(shape) for shape in known if shape is not None)
@@ -402,9 +405,9 @@ def _operator(
         inputs=inputs,
         outputs=tuple(name for name in node.output if name),
         paper_cost=paper_cost(node.op_type, read_shapes, parameters, groups),
-        macs=macs(node.op_type, read_shapes, written_shapes),
+        macs=work.macs(node),
         parameter_mb=sum(sizes.get(name, 0.0) for name in constants) + _nested_mb(node),
-        activation_mb=sum(sizes.get(name, 0.0) for name in node.output),
+        activation_mb=sum(sizes.get(name, 0.0) for name in node.output) + work.body_mb(node),
     )
 
 
