@@ -15,7 +15,7 @@ from carbonedge import Cluster, ModelError, ModelGraph, load_model
 from carbonedge.experiments import light_model
 from carbonedge.planning import operator_costs
 from carbonedge.planning.fingerprint import fingerprint
-from carbonedge.planning.measuring import profile
+from carbonedge.planning.measuring import measure
 from carbonedge.planning.profile import Conditions, Profile, read_profile
 
 
@@ -26,7 +26,7 @@ def graph() -> ModelGraph:
 
 @pytest.fixture(scope="module")
 def measured(graph: ModelGraph) -> Profile:
-    return profile(graph)
+    return measure(graph)
 
 
 def changed(measured: Profile, **conditions: Any) -> Profile:
@@ -37,7 +37,7 @@ def changed(measured: Profile, **conditions: Any) -> Profile:
 
 def test_times_sum_to_the_whole_run_and_go_where_the_work_is() -> None:
     graph = load_model(light_model("squeezenet"))
-    found = profile(graph)
+    found = measure(graph)
     by_type: dict[str, float] = {}
     for operator, time_ms in zip(graph.operators, found.time_ms, strict=True):
         by_type[operator.op_type] = by_type.get(operator.op_type, 0.0) + time_ms
@@ -50,7 +50,7 @@ def test_times_sum_to_the_whole_run_and_go_where_the_work_is() -> None:
 
 def test_a_loops_body_is_not_counted_beside_the_loop() -> None:
     graph = load_model(loop_before_a_product())
-    found = profile(graph)
+    found = measure(graph)
     times_ms = dict(zip((op.op_type for op in graph.operators), found.time_ms, strict=True))
     # A product of the body takes 64 times as long as the one outside, and there are 40.
     assert times_ms["Loop"] > 150 * times_ms["MatMul"] > 0
@@ -78,7 +78,7 @@ def loop_before_a_product() -> ModelProto:
 
 def test_sizes_left_open_are_those_of_the_feed() -> None:
     graph = load_model(models.layers(batch="N"))
-    found = profile(graph, feed={"x": np.zeros((5, models.WIDTH), np.float32)})
+    found = measure(graph, feed={"x": np.zeros((5, models.WIDTH), np.float32)})
     assert found.inputs == {"x": (5, models.WIDTH)}
 
 
@@ -159,7 +159,7 @@ def test_another_models_profile_is_refused_for_a_node_too(
 
 def test_a_profile_for_other_sizes_is_stale(measured: Profile, cluster: Cluster) -> None:
     graph = load_model(models.layers(batch="N"))
-    found = profile(graph)
+    found = measure(graph)
     feed = {"x": np.zeros((5, models.WIDTH), np.float32)}
     with pytest.raises(ModelError, match=r"input 'x' of shape 1, 8 and this is 5, 8"):
         operator_costs(graph, cluster.nodes, profile=found, feed=feed)

@@ -17,8 +17,10 @@ from carbonedge.planning import (
     ModelGraph,
     OperatorCosts,
     Plan,
+    Profile,
     operator_costs,
     partition_for_mode,
+    sized,
 )
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
@@ -135,6 +137,9 @@ def compare(
     slo_ms: float | None = None,
     feed: Feed | None = None,
     threads: int = 1,
+    profile: Profile | None = None,
+    node_profiles: Mapping[str, Profile] | None = None,
+    all_cuts: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Run requests in each mode, then through the split that suits one of them.
@@ -157,6 +162,8 @@ def compare(
         The input of every request; made up when left out.
     threads
         Of ONNX Runtime within an operator.
+    profile, node_profiles, all_cuts
+        See `operator_costs`.
     advance
         Called after each request.
 
@@ -178,8 +185,17 @@ def compare(
     options.log_severity_level = 4
     result = Comparison(model.summary())
     try:
-        costs = operator_costs(model, cluster.nodes, feed=feed, sess_options=options)
-        result.plan = partition_for_mode(model, cluster, split_mode, slo_ms=slo_ms, costs=costs)
+        costs = operator_costs(
+            model,
+            cluster.nodes,
+            feed=feed,
+            profile=profile,
+            node_profiles=node_profiles,
+            all_cuts=all_cuts,
+            sess_options=options,
+        )
+        planned = model if feed is None else sized(model, feed)
+        result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model.proto, sess_options=options)
         samples = [feed] if feed else _samples(model, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]

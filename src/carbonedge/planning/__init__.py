@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import Cut, ModelGraph, Operator, Tensor, load_model
 from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem, PartitionSolution
+from carbonedge.planning.profile import Profile, read_profile
+from carbonedge.planning.sized import sized
 from carbonedge.planning.split import StageModel, split
 
 __all__ = [
@@ -17,14 +20,18 @@ __all__ = [
     "PartitionProblem",
     "PartitionSolution",
     "Plan",
+    "Profile",
     "Stage",
     "StageModel",
     "Tensor",
     "Transfer",
     "load_model",
+    "measure",
     "operator_costs",
     "partition",
     "partition_for_mode",
     "partition_problem",
+    "read_profile",
+    "sized",
     "split",
 ]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from carbonedge.cluster import Node
 from carbonedge.exceptions import InfeasibleError, ModelError
 from carbonedge.planning.fusion import fusion
-from carbonedge.planning.measuring import profile as measure
+from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile, read_profile
 from carbonedge.planning.sized import sized
@@ -143,8 +143,8 @@ def _measured(
     here = None if profile is None else read_profile(profile)
     if there or here is not None:
         conditions = Conditions.here(model, providers, sess_options)
-        for found in there.values():
-            found.check(model, conditions, feed=feed, elsewhere=True)
+        for name, found in there.items():
+            found.check(model, conditions, feed=feed, node=name)
         if here is not None:
             here.check(model, conditions, feed=feed)
     if here is None and any(node.name not in there for node in nodes):

@@ -13,7 +13,7 @@ __all__ = ["fingerprint"]
 
 
 def fingerprint(model: ModelGraph) -> str:
-    """SHA-256 of what a model computes, its weights included, in hexadecimal.
+    """128 bits of the SHA-256 of what a model computes, weights included, in hexadecimal.
 
     What people and tools note beside that (documentation, inferred shapes, metadata)
     does not count. Of weights kept in files of their own, the file's name and the place
@@ -24,7 +24,7 @@ def fingerprint(model: ModelGraph) -> str:
         # Lengths keep one part's end from passing for the next one's start.
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
-    return digest.hexdigest()
+    return digest.hexdigest()[:32]
 
 
 def _parts(model: ModelGraph) -> Iterator[bytes]:

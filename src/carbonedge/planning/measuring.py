@@ -26,7 +26,7 @@ from carbonedge.planning.session import open_session, run_session
 from carbonedge.planning.sized import sized
 from carbonedge.units import MS_PER_S
 
-__all__ = ["profile"]
+__all__ = ["measure"]
 
 WARM_UP_RUNS = 3
 LEAST_RUNS = 15
@@ -39,7 +39,7 @@ _KERNEL_SUFFIX = "_kernel_time"
 _WITH_BODIES = ("If", "Loop", "Scan")
 
 
-def profile(
+def measure(
     model: ModelGraph,
     *,
     feed: Mapping[str, Any] | None = None,

@@ -109,7 +109,7 @@ class Profile:
         wanted: Conditions,
         *,
         feed: Mapping[str, Any] | None = None,
-        elsewhere: bool = False,
+        node: str | None = None,
     ) -> None:
         """Make sure that it is a model's, measured under the conditions that are wanted.
 
@@ -121,30 +121,31 @@ class Profile:
             Conditions of `model`.
         feed
             Inputs that it is to be used for, when they are known.
-        elsewhere
-            Whether it was measured on another machine: then only the model counts.
+        node
+            That it was measured on, if not here: then only model and inputs count.
 
         Raises
         ------
         ModelError
             If it is stale; the message says what differs.
         """
-        compared = [
+        compared: list[tuple[str, object, object]] = [
             (called, getattr(self.conditions, name), getattr(wanted, name))
             for name, called in _CALLED.items()
-            if name == "model" or not elsewhere
+            if name == "model" or node is None
         ]
         for name, value in (feed or {}).items():
             compared.append((f"input {name!r} of shape", self.inputs.get(name), np.shape(value)))
+        which = "the profile" if node is None else f"the profile of node {node!r}"
         for called, then, now in compared:
             if then != now:
                 raise ModelError(
-                    f"the profile is stale: it was measured for {called} {_plain(then)} and this "
+                    f"{which} is stale: it was measured for {called} {_plain(then)} and this "
                     f"is {_plain(now)}; measure again with `carbonedge profile`"
                 )
         if self.operators != tuple(operator.name for operator in model.operators):
             raise ModelError(
-                f"the profile is stale: its {len(self.operators)} operators are not the model's "
+                f"{which} is stale: its {len(self.operators)} operators are not the model's "
                 f"{len(model.operators)} in their order; measure again with `carbonedge profile`"
             )
 
@@ -230,7 +231,9 @@ def read_profile(source: Profile | str | os.PathLike[str]) -> Profile:
 
 
 def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
 def _cpu_name() -> str:

@@ -64,6 +64,8 @@ def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
             dataclasses.replace(cut, tensors=tuple(tensors[tensor.name] for tensor in cut.tensors))
             for cut in model.cuts
         ),
+        inputs=tuple(tensors[tensor.name] for tensor in model.inputs),
+        outputs=tuple(known[tensor.name] for tensor in model.outputs),
         tensors=tensors,
     )
 
