@@ -8,7 +8,6 @@ import pytest
 
 from carbonedge import Cluster, InfeasibleError, Link, Node, load_model
 from carbonedge.experiments import compare, light_model, paper_cluster
-from carbonedge.experiments.comparison import _difference
 
 
 def interrupt_after(count: int) -> Callable[[], None]:
@@ -91,16 +90,6 @@ def huge() -> models.ModelProto:
         [models._floats("y", 1, 1)],
         {"shape": np.array([25_000, 20_000], dtype=np.int64)},
     )
-
-
-def test_differences_are_relative_to_the_spread() -> None:
-    whole = [np.array([0.0, 10.0])]
-    assert _difference(whole, [np.array([0.0, 10.0])]) == 0
-    assert _difference(whole, [np.array([0.0, 10.1])]) == pytest.approx(0.01)
-    assert _difference(whole, [np.array([0.0, np.nan])]) == np.inf
-    assert _difference([np.array([np.nan, np.inf])], [np.array([np.nan, np.inf])]) == 0
-    assert _difference([np.array([np.nan, 1.0])], [np.array([1.0, 1.0])]) == np.inf
-    assert _difference([np.array([1, 2])], [np.array([1, 3])]) == np.inf
 
 
 def test_light_models_answer_differently_to_different_inputs() -> None:

@@ -13,7 +13,9 @@ from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
+from carbonedge.cli.split import split
 from carbonedge.cli.sweep import sweep
+from carbonedge.cli.verify import verify
 from carbonedge.cli.version import print_version
 from carbonedge.exceptions import CarbonEdgeError
 
@@ -36,7 +38,7 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, profile, schedule, sweep, nodes):
+for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes):
     cli.add_command(command)
 
 

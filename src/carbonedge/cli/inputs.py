@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from carbonedge.cli.npz import read_npz
 from carbonedge.cluster import Cluster
 from carbonedge.planning import ModelGraph, Profile, read_profile
 from carbonedge.runtime.feeds import FeedChecker
@@ -26,7 +24,7 @@ def read_feed(path: str | None, model: ModelGraph) -> dict[str, Any] | None:
     """
     if path is None:
         return None
-    feed = _read_npz(path)
+    feed = read_npz(path)
     FeedChecker(model.inputs).check(feed)
     return feed
 
@@ -59,16 +57,3 @@ def read_profiles(
         else:
             there[name] = read_profile(path)
     return here, there
-
-
-def _read_npz(path: str) -> dict[str, Any]:
-    try:
-        arrays = np.load(Path(path), allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            arrays = {"": arrays}
-        return dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise ValueError(
-            f"cannot read inputs from {path!r}: {reason}; write it with numpy.savez(path, name=...)"
-        ) from error

@@ -12,20 +12,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from carbonedge.cluster import Cluster
-from carbonedge.experiments.comparison import NOTE, TOLERANCE, Comparison
+from carbonedge.experiments.comparison import NOTE, Comparison
 from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
 from carbonedge.planning import ModelGraph, Plan, Profile
+from carbonedge.planning.difference import TOLERANCE
+from carbonedge.planning.manifest import End, Manifest
+from carbonedge.runtime.verification import Verification
 from carbonedge.scheduling import MODES, Task, Weights
 from carbonedge.scheduling.explanation import Explanation
 
 __all__ = [
     "print_cluster",
     "print_comparison",
+    "print_manifest",
     "print_plan",
     "print_profile",
     "print_ranking",
     "print_sweep",
+    "print_verification",
     "progress",
 ]
 
@@ -52,6 +57,9 @@ TEXT_COLUMNS = (
     "type",
     "slowest",
     "why",
+    "file",
+    "takes",
+    "gives",
     *SWEPT,
 )
 
@@ -171,6 +179,47 @@ def print_profile(model: ModelGraph, profile: Profile) -> None:
         "nothing that is fused.",
         soft_wrap=True,
     )
+
+
+def print_manifest(manifest: Manifest) -> None:
+    """Print the stages that were written."""
+    console = _console(LEAST_WIDTH)
+    table = _table("file", "operators", "takes", "gives")
+    _fold_text(table)
+    for stage in manifest.stages:
+        table.add_row(
+            stage.file, f"{stage.start}..{stage.stop}", _named(stage.inputs), _named(stage.outputs)
+        )
+    console.print(table)
+
+
+def _named(ends: Sequence[End]) -> str:
+    return ", ".join(
+        end.name if end.shape is None else f"{end.name} {list(end.shape)}" for end in ends
+    )
+
+
+def print_verification(verification: Verification) -> None:
+    """Print whether stages answer as the whole does, and if not where."""
+    console = _console()
+    said = f"{verification.stages} stages of {verification.model}"
+    if verification.equal:
+        console.print(f"{said}: every output is equal to the whole's bit for bit.", soft_wrap=True)
+        return
+    console.print(
+        f"{said}: largest difference from the whole {verification.largest_difference:.2g} of the "
+        f"output's spread (at most {verification.tolerance:.2g} allowed).",
+        soft_wrap=True,
+    )
+    if verification.tolerance > TOLERANCE:
+        console.print(
+            f"More than {TOLERANCE:g} is allowed for the rounding of float16, or for what ONNX "
+            "Runtime's own optimisation changes.",
+            soft_wrap=True,
+        )
+    for output in verification.outputs:
+        if not output.equal:
+            console.print(f"  {output.name}: {output.largest_difference:.2g}", soft_wrap=True)
 
 
 def print_cluster(cluster: Cluster) -> None:

@@ -22,16 +22,14 @@ from carbonedge.planning import (
     partition_for_mode,
     sized,
 )
+from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 
-__all__ = ["NOTE", "TOLERANCE", "Comparison", "Row", "compare"]
-
-TOLERANCE = 1e-5
-"""Largest difference allowed, relative to the spread of the whole model's output."""
+__all__ = ["NOTE", "Comparison", "Row", "compare"]
 
 NOTE = (
     "Node times are emulated: measured on this machine and divided by each node's speed. "
@@ -196,7 +194,7 @@ def compare(
         )
         planned = model if feed is None else sized(model, feed)
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
-        whole = open_session(model.proto, sess_options=options)
+        whole = open_session(model, sess_options=options)
         samples = [feed] if feed else _samples(model, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
         routable = any(node.memory_mb >= model.memory_mb for node in cluster.nodes)
@@ -265,7 +263,7 @@ def _split(
         for feed in feeds:
             outputs, footprint = session.run_with_footprint(None, feed)
             latencies_ms.append(footprint.latency_ms)
-            difference = _difference(run_session(whole.run, None, feed), outputs)
+            difference = largest_difference(run_session(whole.run, None, feed), outputs)
             result.largest_difference = max(result.largest_difference or 0.0, difference)
             advance()
     finally:
@@ -301,22 +299,3 @@ def _add_row(
             scheduling_us=float(np.median(scheduling_us)) if scheduling_us else None,
         )
     )
-
-
-def _difference(expected: Sequence[Any], actual: Sequence[Any]) -> float:
-    """The largest difference of any output, relative to the spread of its values."""
-    largest = 0.0
-    for whole, split in zip(expected, actual, strict=True):
-        if not np.issubdtype(whole.dtype, np.floating) or whole.shape != split.shape:
-            largest = max(largest, 0.0 if np.array_equal(whole, split) else np.inf)
-            continue
-        wide, other = whole.astype(np.float64), split.astype(np.float64)
-        finite = np.isfinite(wide)
-        if not np.array_equal(wide[~finite], other[~finite], equal_nan=True):
-            return np.inf
-        if finite.any():
-            # Where only the split's is not finite, the difference is not either.
-            worst = float(np.max(np.abs(wide[finite] - other[finite])))
-            spread = float(np.ptp(wide[finite])) or 1.0
-            largest = max(largest, worst / spread if np.isfinite(worst) else np.inf)
-    return largest

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.cuts import Cut
 from carbonedge.planning.measuring import measure
-from carbonedge.planning.model import Cut, ModelGraph, Operator, Tensor, load_model
+from carbonedge.planning.model import ModelGraph, load_model
+from carbonedge.planning.operators import Operator
 from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem, PartitionSolution
 from carbonedge.planning.profile import Profile, read_profile
 from carbonedge.planning.sized import sized
 from carbonedge.planning.split import StageModel, split
+from carbonedge.planning.tensor import Tensor
 
 __all__ = [
     "Cut",

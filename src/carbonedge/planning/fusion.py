@@ -71,7 +71,7 @@ def fusion(
     """
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         options = optimizing_options(Path(folder), sess_options)
-        open_session(model.proto, providers=providers, sess_options=options)
+        open_session(model, providers=providers, sess_options=options)
         return read_fusion(model, Path(folder))
 
 

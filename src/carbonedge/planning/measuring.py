@@ -68,7 +68,7 @@ def measure(
     """
     if feed is None:
         feed = sample_inputs(model, seed=0)
-    run = open_session(model.proto, providers=providers, sess_options=sess_options).run
+    run = open_session(model, providers=providers, sess_options=sess_options).run
     run_ms = _median_ms(lambda: run_session(run, None, feed))
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
@@ -143,7 +143,7 @@ def _kernel_times(
     options = optimizing_options(folder, sess_options)
     options.enable_profiling = True
     options.profile_file_prefix = str(folder / "profile")
-    session = open_session(model.proto, providers=providers, sess_options=options)
+    session = open_session(model, providers=providers, sess_options=options)
     began = time.perf_counter()
     runs = 0
     most = max(LEAST_RUNS, min(MOST_RUNS, MOST_EVENTS // len(model.operators)))

@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from onnx import ModelProto
 
 from carbonedge.exceptions import ModelError
 
-__all__ = ["open_session", "run_session"]
+__all__ = ["Openable", "open_session", "run_session"]
+
+# https://onnxruntime.ai: where a model in memory finds its external data.
+_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
+
+
+class Openable(Protocol):
+    """A model in memory, and the folder its external data is in."""
+
+    @property
+    def proto(self) -> ModelProto: ...
+
+    @property
+    def folder(self) -> Path | None: ...
 
 
 def open_session(
-    model: ModelProto, *, providers: Sequence[Any] | None = None, sess_options: Any = None
+    model: Openable | ModelProto | Path,
+    *,
+    folder: Path | None = None,
+    providers: Sequence[Any] | None = None,
+    sess_options: Any = None,
 ) -> Any:
-    """An ``onnxruntime.InferenceSession`` over a model in memory.
+    """An ``onnxruntime.InferenceSession`` over a model.
+
+    Parameters
+    ----------
+    model
+        A graph or stage, a model in memory, or a file.
+    folder
+        Of the external data of a model in memory; a graph or stage knows its own.
+    providers, sess_options
+        ONNX Runtime's.
 
     Raises
     ------
@@ -24,13 +51,19 @@ def open_session(
     """
     import onnxruntime
 
+    if isinstance(model, Path):
+        source: str | bytes = str(model)
+    elif isinstance(model, ModelProto):
+        source = model.SerializeToString()
+    else:
+        source, folder = model.proto.SerializeToString(), model.folder
+    if folder is not None:
+        sess_options = sess_options or onnxruntime.SessionOptions()
+        sess_options.add_session_config_entry(_FOLDER_OPTION, str(folder))
     try:
         # Without the fallback a wrong provider is an error, not a line on stdout.
         return onnxruntime.InferenceSession(
-            model.SerializeToString(),
-            sess_options=sess_options,
-            providers=providers,
-            enable_fallback=False,
+            source, sess_options=sess_options, providers=providers, enable_fallback=False
         )
     except (ValueError, TypeError):
         raise  # of providers or options, and clear as it is

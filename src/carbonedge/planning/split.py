@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
 
-import onnx
-from onnx import ModelProto, NodeProto, ValueInfoProto
+from onnx import ModelProto, NodeProto
 
-from carbonedge.exceptions import ModelError
-from carbonedge.planning.model import ModelGraph, reads
+from carbonedge.planning.assembly import Assembly, assemble
+from carbonedge.planning.boxing import box_info, boxes, can_box, carrier, unboxes
+from carbonedge.planning.element_types import can_cross
+from carbonedge.planning.model import ModelGraph
+from carbonedge.planning.nested import reads
+from carbonedge.planning.reading import check
+from carbonedge.planning.tensor import Tensor
 
-__all__ = ["StageModel", "split"]
+__all__ = ["StageModel", "check_positions", "split"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class StageModel:
     """One stage as a model.
 
@@ -23,25 +30,33 @@ class StageModel:
     ----------
     start, stop
         Its operators, half-open.
-    proto
-        The model: reads what it needs of earlier tensors, puts out what later stages or
-        the user need of it.
     inputs, outputs
-        Names, in the order of the model's.
+        Names: what it reads of earlier tensors, and what later stages or the user need
+        of it. What crosses in a box has the name of the box; see `boxing`.
+    assembly
+        The model in parts.
+    folder
+        Of the external data; ``None`` where there is none.
     """
 
     start: int
     stop: int
-    proto: ModelProto
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    assembly: Assembly
+    folder: Path | None
+
+    @cached_property
+    def proto(self) -> ModelProto:
+        """The model, its weights copied when it is first asked for."""
+        return self.assembly.build()
 
 
 def split(model: ModelGraph, positions: Sequence[int]) -> list[StageModel]:
     """Cut a model at positions in its operator order.
 
-    Chained over a dictionary of tensors by name, the stages give the whole model's
-    outputs. Constants are copied into every stage that reads them.
+    Chained over a dictionary of tensors by name, which starts as the request, the
+    stages give the whole model's outputs. Constants go to every stage that reads them.
 
     Parameters
     ----------
@@ -63,11 +78,24 @@ def split(model: ModelGraph, positions: Sequence[int]) -> list[StageModel]:
         If a stage breaks ONNX's rules.
     """
     bounds = [0, *positions, len(model.operators)]
-    _check_positions(model, bounds)
-    return [_stage(model, start, stop) for start, stop in itertools.pairwise(bounds)]
+    check_positions(model, bounds)
+    parts = _Parts(model)
+    stages = []
+    for (start, stop), ends in zip(itertools.pairwise(bounds), _ends(model, bounds), strict=True):
+        stage = parts.stage(start, stop, ends)
+        check(f"the stage of operators {start} to {stop}", stage.assembly.skeleton())
+        stages.append(stage)
+    return stages
 
 
-def _check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
+def check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
+    """Hold the bounds of stages, first and last included, to the model's cuts.
+
+    Raises
+    ------
+    ValueError
+        If they do not rise or one is not a cut.
+    """
     known = {cut.position for cut in model.cuts}
     for before, position in itertools.pairwise(bounds):
         if position <= before and len(model.operators):
@@ -76,77 +104,128 @@ def _check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
                 f"{len(model.operators) - 1}"
             )
         if position not in known:
-            raise ValueError(
-                f"the model cannot be cut at {position}: a tensor of unknown type crosses there"
-            )
+            raise ValueError(f"the model cannot be cut at {position}: {_obstacle(model, position)}")
 
 
-def _stage(model: ModelGraph, start: int, stop: int) -> StageModel:
-    operators = model.operators[start:stop]
-    last = stop == len(model.operators)
-    produced = {name for operator in operators for name in operator.outputs}
-    results = [output.name for output in model.outputs]
-    constant_results = {name for node in model.constants for name in node.output}
-    constant_results |= {value.name for value in model.proto.graph.initializer}
-
-    read_later = {n for operator in model.operators[stop:] for n in operator.inputs}
-    outputs = [name for operator in operators for name in operator.outputs if name in read_later]
-    outputs += [name for name in results if name in produced and name not in outputs]
-    if last:
-        outputs += [name for name in results if name in constant_results]
-
-    wanted = {name for operator in operators for name in operator.inputs} | set(outputs)
-    constants = _preparing(model.constants, wanted)
-    wanted |= {name for node in constants for name in reads(node)}
-    inputs = [
-        name
-        for name in dict.fromkeys(n for operator in operators for n in operator.inputs)
-        if name in model.tensors and name not in produced
-    ]
-    proto = _model(model, (*constants, *model.nodes[start:stop]), inputs, outputs, wanted)
-    try:
-        onnx.checker.check_model(proto)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().split("\n", 1)[0]
-        raise ModelError(f"operators {start} to {stop} do not stand alone: {reason}") from error
-    return StageModel(start, stop, proto, tuple(inputs), tuple(outputs))
+def _obstacle(model: ModelGraph, position: int) -> str:
+    """The first of the tensors that cannot cross there."""
+    later = {name for operator in model.operators[position:] for name in operator.inputs}
+    for operator in model.operators[:position]:
+        for name in later.intersection(operator.outputs):
+            tensor = model.tensors[name]
+            if not tensor.dtype:
+                return f"tensor {name!r} of unknown type crosses there"
+            if not can_cross(tensor.dtype):
+                return f"{name!r} crosses there, and ONNX Runtime hands over no {tensor.dtype}"
+            if carrier(tensor) != name and not can_box(model.proto):
+                return f"tensor {name!r} of unknown rank crosses there, which takes opset 11"
+    return f"there are {len(model.operators)} operators"
 
 
-def _preparing(constants: Sequence[NodeProto], wanted: set[str]) -> list[NodeProto]:
-    needed = set(wanted)
-    kept = []
-    for node in reversed(constants):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(reads(node))
-    return kept[::-1]
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """Names that a stage reads of what came before, that later ones read of it, and that
+    the user gets of it.
+    """
+
+    reads: list[str] = field(default_factory=list)
+    passes: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
 
 
-def _model(
-    model: ModelGraph,
-    nodes: Iterable[NodeProto],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    wanted: set[str],
-) -> ModelProto:
-    whole = model.proto
-    infos: dict[str, ValueInfoProto] = {
-        info.name: info
-        for info in (*whole.graph.value_info, *whole.graph.input, *whole.graph.output)
-    }
-    proto = ModelProto()
-    proto.ir_version = whole.ir_version
-    proto.producer_name = whole.producer_name
-    proto.opset_import.extend(whole.opset_import)
-    proto.functions.extend(whole.functions)
-    proto.metadata_props.extend(whole.metadata_props)
-    graph = proto.graph
-    graph.name = whole.graph.name or "stage"
-    graph.node.extend(nodes)
-    graph.initializer.extend(v for v in whole.graph.initializer if v.name in wanted)
-    graph.sparse_initializer.extend(
-        v for v in whole.graph.sparse_initializer if v.values.name in wanted
-    )
-    graph.input.extend(infos[name] for name in inputs)
-    graph.output.extend(infos[name] for name in outputs)
-    return proto
+def _ends(model: ModelGraph, bounds: Sequence[int]) -> list[_Ends]:
+    """In one pass over the operators."""
+    ends = [_Ends() for _ in bounds[1:]]
+    made_by: dict[str, int] = {}
+    passed: set[str] = set()
+    for stage, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        seen: set[str] = set()
+        for operator in model.operators[start:stop]:
+            for name in operator.inputs:
+                if name in model.tensors and made_by.get(name) != stage and name not in seen:
+                    seen.add(name)
+                    ends[stage].reads.append(name)
+            made_by.update(dict.fromkeys(operator.outputs, stage))
+        passed |= seen
+    for name, stage in made_by.items():
+        if name in passed:
+            ends[stage].passes.append(name)
+    for name in dict.fromkeys(output.name for output in model.outputs):
+        if name in made_by:
+            ends[made_by[name]].results.append(name)
+        elif name not in model.tensors:
+            # What is the same for every request comes out of the last.
+            ends[-1].results.append(name)
+    return ends
+
+
+class _Parts:
+    """What stages of a model are made of, by name."""
+
+    def __init__(self, model: ModelGraph) -> None:
+        graph = model.proto.graph
+        self._model = model
+        self._initializers = {value.name: value for value in graph.initializer}
+        self._sparse = {value.values.name: value for value in graph.sparse_initializer}
+        self._prepared_by = {
+            name: number
+            for number, node in enumerate(model.constants)
+            for name in node.output
+            if name
+        }
+        self._stated = {info.name: info for info in graph.value_info}
+        self._results = {info.name: info for info in graph.output}
+        self._annotations = {note.tensor_name: note for note in graph.quantization_annotation}
+
+    def stage(self, start: int, stop: int, ends: _Ends) -> StageModel:
+        model = self._model
+        reads_, passes = self._tensors(ends.reads), self._tensors(ends.passes)
+        inputs = {carrier(t): box_info(t, model.infos[t.name]) for t in reads_}
+        # A result that is passed on as well is declared as it is to later stages.
+        outputs = {name: self._results[name] for name in ends.results}
+        outputs |= {carrier(t): box_info(t, model.infos[t.name]) for t in passes}
+
+        wanted = {name for operator in model.operators[start:stop] for name in operator.inputs}
+        wanted.update(ends.results)
+        nodes = (*self._preparing(wanted), *model.nodes[start:stop])
+        inner = dict.fromkeys(name for node in nodes for name in node.output)
+        known = sorted({*inner, *wanted})
+        assembly = assemble(
+            model.proto,
+            (*unboxes(reads_), *nodes, *boxes(passes)),
+            _present(self._initializers, known),
+            _present(self._sparse, known),
+            inputs.values(),
+            outputs.values(),
+        )
+        graph = assembly.light.graph
+        graph.value_info.extend(
+            self._stated[name] for name in inner if name in self._stated and name not in outputs
+        )
+        graph.quantization_annotation.extend(_present(self._annotations, known))
+        return StageModel(start, stop, tuple(inputs), tuple(outputs), assembly, model.folder)
+
+    def _tensors(self, names: Iterable[str]) -> list[Tensor]:
+        return [self._model.tensors[name] for name in names]
+
+    def _preparing(self, wanted: set[str]) -> list[NodeProto]:
+        """The vertices that make the constants among some names, which are extended by
+        what these read.
+        """
+        numbers: set[int] = set()
+        open_names = list(wanted)
+        while open_names:
+            number = self._prepared_by.get(open_names.pop())
+            if number is not None and number not in numbers:
+                numbers.add(number)
+                names = reads(self._model.constants[number])
+                wanted.update(names)
+                open_names += names
+        return [self._model.constants[number] for number in sorted(numbers)]
+
+
+_Value = TypeVar("_Value")
+
+
+def _present(values: Mapping[str, _Value], names: Iterable[str]) -> list[_Value]:
+    return [values[name] for name in names if name in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, MutableMapping
@@ -14,9 +15,12 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from carbonedge.planning import arithmetic
 from carbonedge.planning.arithmetic import Shape
-from carbonedge.units import BYTES_PER_MB
+from carbonedge.planning.nested import nested_graphs
+from carbonedge.planning.tensor import size_mb
 
 __all__ = ["WorkCounter"]
+
+_logger = logging.getLogger(__name__)
 
 SMALL_CONSTANT = 64
 """Elements of a constant that says how often or into which shape."""
@@ -39,10 +43,7 @@ class _Known:
 
     @property
     def mb(self) -> float:
-        if self.shape is None or self.elem_type in (TensorProto.UNDEFINED, TensorProto.STRING):
-            return 0.0
-        itemsize = onnx.helper.tensor_dtype_to_np_dtype(self.elem_type).itemsize
-        return math.prod(self.shape) * itemsize / BYTES_PER_MB
+        return size_mb(self.shape, self.elem_type)
 
 
 class WorkCounter:
@@ -54,27 +55,34 @@ class WorkCounter:
 
     Parameters
     ----------
-    proto
-        The model, shapes inferred; sizes that are not known count as 1.
+    skeleton
+        The model without heavy tensors.
+    infos
+        Types and shapes as far as known; sizes that are not count as 1.
     """
 
-    __slots__ = ("_functions", "_known", "_proto")
+    __slots__ = ("_functions", "_known", "_skeleton", "_with_bodies")
 
-    def __init__(self, proto: ModelProto) -> None:
-        self._proto = proto
-        self._functions = {(f.domain, f.name) for f in proto.functions}
-        self._known: MutableMapping[str, _Known] = _known(proto.graph)
+    def __init__(self, skeleton: ModelProto, infos: Mapping[str, ValueInfoProto]) -> None:
+        self._skeleton = skeleton
+        self._functions = {(f.domain, f.name) for f in skeleton.functions}
+        self._known: MutableMapping[str, _Known] = _known(skeleton.graph) | {
+            info.name: _of_type(info.type.tensor_type)
+            for info in infos.values()
+            if info.type.WhichOneof("value") == "tensor_type"
+        }
+        self._with_bodies = _with_bodies(skeleton)
 
     def macs(self, node: NodeProto) -> int:
         """Multiply-accumulates of one vertex of the model's graph."""
-        return self._macs(node, self._known)
+        return self._macs(self._with_bodies.get(node.name, node), self._known)
 
     def body_mb(self, node: NodeProto) -> float:
         """Size of what the bodies of a vertex put out within, in MB of 10^6 bytes.
 
         One trip's, for the next uses the same memory.
         """
-        return self._body_mb(node, self._known)
+        return self._body_mb(self._with_bodies.get(node.name, node), self._known)
 
     def _macs(self, node: NodeProto, known: MutableMapping[str, _Known]) -> int:
         bodies = [
@@ -109,17 +117,15 @@ class WorkCounter:
             graph = self._called(node, known)
             yield _Body(graph, _known(graph), 1)
         repeats = _repeats(node, known)
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                inner = ChainMap(_known(attribute.g), known)
-                yield _Body(attribute.g, inner, repeats)
+        for graph in nested_graphs(node):
+            yield _Body(graph, ChainMap(_known(graph), known), repeats)
 
     def _called(self, node: NodeProto, known: Mapping[str, _Known]) -> GraphProto:
         """The body of a function as a graph, with the shapes it has for this call."""
         call = ModelProto()
-        call.ir_version = self._proto.ir_version
-        call.opset_import.extend(self._proto.opset_import)
-        call.functions.extend(self._proto.functions)
+        call.ir_version = self._skeleton.ir_version
+        call.opset_import.extend(self._skeleton.opset_import)
+        call.functions.extend(self._skeleton.functions)
         call.graph.name = node.op_type
         call.graph.node.append(node)
         for name in dict.fromkeys(name for name in node.input if name in known):
@@ -148,6 +154,19 @@ def _known(graph: GraphProto) -> dict[str, _Known]:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             known[node.output[0]] = _of_constant(node.attribute[0].t)
     return known
+
+
+def _with_bodies(skeleton: ModelProto) -> dict[str, NodeProto]:
+    """The vertices that have bodies, by name, with the shapes inferred within."""
+    if not any(True for node in skeleton.graph.node for _ in nested_graphs(node)):
+        return {}
+    try:
+        skeleton = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+    except (onnx.shape_inference.InferenceError, RuntimeError) as error:
+        _logger.info("onnx cannot infer the shapes within bodies: %s", error)
+    return {
+        node.name: node for node in skeleton.graph.node if any(True for _ in nested_graphs(node))
+    }
 
 
 def _of_type(declared: onnx.TypeProto.Tensor) -> _Known:

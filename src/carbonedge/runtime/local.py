@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from carbonedge.carbon import Footprint, Share, stage_share, transfer_share
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import ClusterError, ModelError
 from carbonedge.planning import ModelGraph, Plan, split
+from carbonedge.planning.boxing import carrier
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.units import BYTES_PER_MB, MEGABITS_PER_MB, MS_PER_S
 
@@ -27,7 +30,7 @@ class _Hop:
     tensors: tuple[str, ...]
 
     def share(self, tensors: Mapping[str, Any]) -> Share:
-        mb = sum(tensors[name].nbytes for name in self.tensors) / BYTES_PER_MB
+        mb = sum(_bytes(tensors[name]) for name in self.tensors) / BYTES_PER_MB
         time_ms = self.link.latency_ms + mb * MEGABITS_PER_MB / self.link.bandwidth_mbps * MS_PER_S
         return transfer_share(self.source, self.target, time_ms, mb * self.link.energy_j_per_mb)
 
@@ -83,10 +86,10 @@ class LocalStages:
         crossing = {cut.position: cut for cut in model.cuts}
         self._stages = []
         for k, (node, part) in enumerate(zip(nodes, parts, strict=True)):
-            session = open_session(part.proto, providers=providers, sess_options=sess_options)
+            session = open_session(part, providers=providers, sess_options=sess_options)
             hop = None
             if k + 1 < len(nodes):
-                tensors = tuple(tensor.name for tensor in crossing[part.stop].tensors)
+                tensors = tuple(carrier(tensor) for tensor in crossing[part.stop].tensors)
                 hop = _Hop(node, nodes[k + 1], _link(cluster, names[k], names[k + 1]), tensors)
             self._stages.append(_Stage(node, session.run, part.inputs, list(part.outputs), hop))
 
@@ -107,6 +110,20 @@ class LocalStages:
             if stage.hop is not None:
                 transfers += stage.hop.share(tensors)
         return tensors, Footprint(1, by_node, transfers)
+
+
+def _bytes(value: Any) -> int:
+    """Size of what crosses: an array, or a sequence, map or absence of such."""
+    if value is None:
+        return 0
+    if isinstance(value, Mapping):
+        return sum(_bytes(key) + _bytes(item) for key, item in value.items())
+    if isinstance(value, list):
+        return sum(map(_bytes, value))
+    array = np.asarray(value)
+    if array.dtype.hasobject:
+        return sum(len(str(item).encode()) for item in array.flat)
+    return array.nbytes
 
 
 def _check_cover(plan: Plan, num_operators: int) -> None:

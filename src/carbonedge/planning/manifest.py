@@ -1,0 +1,156 @@
+"""What a folder of stages holds, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from carbonedge.planning.tensor import Tensor
+
+__all__ = ["MANIFEST", "End", "Manifest", "StageFile"]
+
+MANIFEST = "manifest.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """An input or output.
+
+    Parameters
+    ----------
+    name
+        In the model.
+    dtype
+        As ONNX Runtime prints it, such as ``"tensor(float)"``.
+    shape
+        Sizes; a name or ``None`` where one is dynamic; ``None`` when the rank is unknown
+        or it is no plain tensor.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> Self:
+        """What a manifest says of a tensor."""
+        return cls(tensor.name, tensor.dtype, tensor.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class StageFile:
+    """One stage.
+
+    Parameters
+    ----------
+    file
+        Of the model, beside the manifest.
+    data_file
+        Of its external data, beside it; ``None`` where it has none.
+    start, stop
+        Its operators, half-open.
+    inputs, outputs
+        What it takes and gives.
+    """
+
+    file: str
+    data_file: str | None
+    start: int
+    stop: int
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A split model on disk.
+
+    Run in order over a dictionary of tensors by name, which starts as the request, the
+    stages leave every output of the model in it.
+
+    Parameters
+    ----------
+    model
+        File name of the whole.
+    sha256
+        Of that file, in hexadecimal.
+    operators
+        How many it has.
+    cuts
+        Positions between the stages.
+    inputs, outputs
+        The whole's.
+    stages
+        In the order they run.
+    """
+
+    model: str
+    sha256: str
+    operators: int
+    cuts: tuple[int, ...]
+    inputs: tuple[End, ...]
+    outputs: tuple[End, ...]
+    stages: tuple[StageFile, ...]
+
+    def to_json(self) -> str:
+        """As JSON, read back by `from_json`."""
+        return json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=2) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The manifest in a folder.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        ValueError
+            If it is none, or of another version.
+        """
+        return cls.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a manifest back.
+
+        Raises
+        ------
+        ValueError
+            If the text is none, or of another version.
+        """
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"the manifest is not JSON ({error}): split the model again"
+            ) from error
+        version = document.get("version") if isinstance(document, Mapping) else None
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"the manifest is of version {version!r}: this carbonedge reads {FORMAT_VERSION}"
+            )
+        try:
+            rest = {name: value for name, value in document.items() if name != "version"}
+            rest["stages"] = tuple(
+                StageFile(**{**stage, **_ends(stage)}) for stage in rest["stages"]
+            )
+            return cls(**{**rest, **_ends(rest), "cuts": tuple(rest["cuts"])})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"the manifest lacks or has too much ({error}): split the model again"
+            ) from error
+
+
+def _ends(document: Mapping[str, Any]) -> dict[str, tuple[End, ...]]:
+    return {
+        key: tuple(
+            End(end["name"], end["dtype"], None if end["shape"] is None else tuple(end["shape"]))
+            for end in document[key]
+        )
+        for key in ("inputs", "outputs")
+    }

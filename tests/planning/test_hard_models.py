@@ -1,0 +1,248 @@
+"""Every cut of every model that is hard to cut."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hard_models
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hard_models import HARD, X, hard_model
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from carbonedge import ModelError, ModelGraph, load_model
+from carbonedge.planning import StageModel, split
+from carbonedge.planning.difference import largest_difference
+from carbonedge.planning.session import open_session
+
+CLOSE = 1e-6
+
+
+def run_whole(model: ModelProto, feed: Mapping[str, Any]) -> list[Any]:
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feed)
+
+
+def run_stages(
+    graph: ModelGraph, stages: Sequence[StageModel], feed: Mapping[str, Any]
+) -> list[Any]:
+    tensors = dict(feed)
+    for stage in stages:
+        inputs = {name: tensors[name] for name in stage.inputs}
+        results = open_session(stage).run(list(stage.outputs), inputs)
+        tensors.update(zip(stage.outputs, results, strict=True))
+    return [tensors[output.name] for output in graph.outputs]
+
+
+def assert_survives_every_cut(
+    model: ModelProto, feed: Mapping[str, Any], *, full_check: bool = True
+) -> ModelGraph:
+    whole = run_whole(model, feed)
+    graph = load_model(model)
+    positions = [cut.position for cut in graph.cuts[1:-1]]
+    for chosen in ([], *([p] for p in positions), *itertools.combinations(positions, 2)):
+        stages = split(graph, chosen)
+        for stage in stages:
+            onnx.checker.check_model(stage.proto, full_check=full_check)
+        assert largest_difference(whole, run_stages(graph, stages, feed)) <= CLOSE
+    return graph
+
+
+@pytest.mark.parametrize("what", HARD)
+def test_it_survives_every_cut(what: str) -> None:
+    graph = assert_survives_every_cut(hard_model(what), HARD[what][1])
+    assert len(graph.cuts) == len(graph.operators) + 1
+
+
+def test_old_models_whose_weights_stand_among_the_inputs_survive() -> None:
+    graph = assert_survives_every_cut(hard_models.old_style(), {"x": X})
+    assert [tensor.name for tensor in graph.inputs] == ["x"]
+    assert [value.name for value in graph.proto.graph.initializer] == ["w"]
+
+
+def test_sparse_weights_survive() -> None:
+    # onnx's own inference, which the full check runs, cannot read them.
+    assert_survives_every_cut(hard_models.sparse_weight(), {"x": X}, full_check=False)
+
+
+def test_large_tensors_survive_wherever_they_stand() -> None:
+    model = hard_models.heavy_everywhere()
+    feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(True)}
+    graph = assert_survives_every_cut(model, feed)
+    assert [operator.op_type for operator in graph.operators] == ["MatMul", "If", "MatMul", "Tanh"]
+
+
+def test_a_captured_weight_goes_to_the_stage_that_captures_it() -> None:
+    graph = load_model(hard_model("captured two levels deep, by a loop within a branch"))
+    position = [operator.op_type for operator in graph.operators].index("If")
+    before, after = split(graph, [position])
+    assert "w" not in {value.name for value in before.proto.graph.initializer}
+    assert {"w", "trips"} == {value.name for value in after.proto.graph.initializer}
+    assert "outer" in after.inputs
+
+
+def test_a_shared_weight_is_stored_once_in_each_stage_that_reads_it() -> None:
+    graph = load_model(hard_models.old_style())
+    for stage in split(graph, [1]):
+        assert [value.name for value in stage.proto.graph.initializer] == ["w"]
+
+
+def test_what_no_inference_knows_onnx_runtime_tells() -> None:
+    graph = load_model(hard_model("operators whose types only ONNX Runtime knows"))
+    assert graph.tensors["a"].dtype == "tensor(float)"
+    assert graph.tensors["a"].shape == ("N", 4)
+
+
+def test_where_a_type_is_known_to_nobody_is_no_cut() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "nowhere" : 1]>
+        g (float[1,4] x) => (float[1,4] y) {
+            a = Tanh(x)
+            b = nowhere.Frobnicate(a)
+            y = nowhere.Frobnicate(b)
+        }""")
+    graph = load_model(model)
+    assert [cut.position for cut in graph.cuts] == [0, 1, 3]
+    with pytest.raises(ValueError, match="cannot be cut at 2: tensor 'b' of unknown type"):
+        split(graph, [2])
+
+
+def test_what_onnx_runtime_does_not_hand_over_is_no_cut() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,4] x) => (float[1,4] y) {
+            a = Tanh(x)
+            b = Cast <to = 16> (a)
+            y = Cast <to = 1> (b)
+        }""")
+    with pytest.raises(ValueError, match=r"'b' crosses there, and .* no tensor\(bfloat16\)"):
+        split(load_model(model), [2])
+
+
+def test_a_tensor_of_unknown_rank_crosses_in_a_sequence() -> None:
+    graph = load_model(hard_model("a rank that is known to nobody"))
+    first, second = split(graph, [2])
+    assert first.outputs == second.inputs == ("b/boxed",)
+
+
+def test_random_numbers_are_drawn_in_one_stage_only() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
+        g (float[1,4] x) => (float[1,4] y, float[1,4] z) {
+            noise = own.Noise()
+            y = Add(x, noise)
+            z = Sub(x, noise)
+        }
+        <domain: "own", opset_import: ["" : 17]>
+        Noise () => (r) { r = RandomNormal <shape = [1, 4]> () }""")
+    graph = load_model(model)
+    assert "Noise" in [operator.op_type for operator in graph.operators]
+    y, z = run_stages(graph, split(graph, [2]), {"x": X})
+    np.testing.assert_allclose(y + z, 2 * X, rtol=1e-5)
+
+
+def test_what_is_said_of_a_model_is_said_of_its_stages() -> None:
+    model = hard_model("labels and maps, as of scikit-learn")
+    model.producer_name, model.model_version, model.doc_string = "somebody", 7, "about it"
+    helper.set_model_props(model, {"author": "somebody"})
+    model.graph.metadata_props.add(key="layer", value="all")
+    model.graph.node[0].metadata_props.add(key="line", value="12")
+    annotation = model.graph.quantization_annotation.add()
+    annotation.tensor_name = "scaled"
+    for stage in split(load_model(model), [1]):
+        proto = stage.proto
+        assert (proto.producer_name, proto.model_version, proto.doc_string) == (
+            "somebody",
+            7,
+            "about it",
+        )
+        assert [(p.key, p.value) for p in proto.metadata_props] == [("author", "somebody")]
+        assert [p.value for p in proto.graph.metadata_props] == ["all"]
+        assert proto.opset_import == model.opset_import
+        assert [note.tensor_name for note in proto.graph.quantization_annotation] == ["scaled"]
+        if stage.start == 0:
+            assert [p.value for p in proto.graph.node[0].metadata_props] == ["12"]
+
+
+def test_stale_shapes_of_inner_tensors_do_not_bind_a_boundary() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N,4] x) => (float[N,4] y) { a = Tanh(x) y = Neg(a) }""")
+    model.graph.value_info.append(helper.make_tensor_value_info("a", TensorProto.FLOAT, (1, 4)))
+    graph = load_model(model)
+    assert graph.tensors["a"].shape == ("N", 4)
+    many = {"x": np.repeat(X, 3, axis=0)}
+    assert run_stages(graph, split(graph, [1]), many)[0].shape == (3, 4)
+
+
+def external_model(folder: Path, *, stated_bytes: int = 48 * 48 * 4) -> Path:
+    """The heavy model, its top-level weight in a file of its own, after another's bytes."""
+    model = hard_models.heavy_everywhere()
+    [weight] = model.graph.initializer
+    (folder / "data").mkdir()
+    (folder / "data" / "weights.bin").write_bytes(b"\0" * 64 + weight.raw_data)
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in (
+        ("location", "data/weights.bin"),
+        ("offset", "64"),
+        ("length", str(stated_bytes)),
+    ):
+        weight.external_data.add(key=key, value=value)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_stages_in_memory_read_external_data_where_it_is(tmp_path: Path) -> None:
+    feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(False)}
+    expected = run_whole(hard_models.heavy_everywhere(), feed)
+    graph = load_model(external_model(tmp_path))
+    assert graph.folder == tmp_path
+    for position in (1, 2, 3):
+        stages = split(graph, [position])
+        assert largest_difference(expected, run_stages(graph, stages, feed)) <= CLOSE
+        assert stages[0].proto.graph.initializer[0].data_location == TensorProto.EXTERNAL
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("length", "9999999", "cut short"),
+        ("location", "../weights.bin", "below the model's folder"),
+        ("location", "missing.bin", "No such file"),
+        ("offset", "far", "has no place"),
+    ],
+)
+def test_external_data_that_is_not_there_is_named(
+    tmp_path: Path, key: str, value: str, message: str
+) -> None:
+    path = external_model(tmp_path)
+    model = onnx.load(path, load_external_data=False)
+    for entry in model.graph.initializer[0].external_data:
+        if entry.key == key:
+            entry.value = value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=message):
+        load_model(path)
+
+
+def test_external_data_needs_a_folder(tmp_path: Path) -> None:
+    model = onnx.load(external_model(tmp_path), load_external_data=False)
+    with pytest.raises(ModelError, match="give the model's path"):
+        load_model(model)
+
+
+def test_small_external_data_is_read_at_once(tmp_path: Path) -> None:
+    shape = numpy_helper.from_array(np.array([2, 2]), "shape")
+    (tmp_path / "shape.bin").write_bytes(shape.raw_data)
+    shape.ClearField("raw_data")
+    shape.data_location = TensorProto.EXTERNAL
+    shape.external_data.add(key="location", value="shape.bin")
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,4] x) => (float[2,2] y) { a = Reshape(x, shape) y = Tanh(a) }""")
+    model.graph.initializer.append(shape)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    graph = load_model(tmp_path / "model.onnx")
+    assert graph.folder is None
+    assert graph.tensors["a"].shape == (2, 2)
