@@ -9,14 +9,16 @@ import models
 import numpy as np
 import onnxruntime
 import pytest
+from hard_models import HARD, hard_model
 from onnx import ModelProto, numpy_helper, parser
 
 from carbonedge import Cluster, ModelError, ModelGraph, load_model
 from carbonedge.experiments import light_model
-from carbonedge.planning import operator_costs
+from carbonedge.planning import measuring, operator_costs
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.measuring import measure
 from carbonedge.planning.profile import Conditions, Profile, read_profile
+from carbonedge.planning.sized import sized
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,33 @@ def loop_before_a_product() -> ModelProto:
     outer.name = inner.name = "product"
     assert isinstance(model, ModelProto)
     return model
+
+
+@pytest.mark.parametrize("mode", ["ORT_SEQUENTIAL", "ORT_PARALLEL"])
+@pytest.mark.parametrize("what", HARD)
+def test_models_that_are_hard_to_cut_are_measured_whole(
+    what: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "TIME_BUDGET_S", 0.0)
+    options = onnxruntime.SessionOptions()
+    options.execution_mode = getattr(onnxruntime.ExecutionMode, mode)
+    options.inter_op_num_threads = 2
+    graph = load_model(hard_model(what))
+    found = measure(graph, feed=HARD[what][1], sess_options=options)
+    assert found.time_ms.shape == (len(graph.operators),)
+    assert np.all(found.time_ms >= 0)
+    assert found.time_ms.sum() > 0
+
+
+def test_a_sequence_among_the_inputs_has_no_shape() -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (seq(float[n]) s) => (float[m] y)
+        { c = ConcatFromSequence <axis = 0> (s) y = Neg(c) }"""
+    )
+    graph = load_model(model)
+    parts = [np.ones(2, np.float32), np.ones(3, np.float32)]
+    assert measure(graph, feed={"s": parts}).inputs == {}
+    assert sized(graph, {"s": parts}) is graph
 
 
 def test_sizes_left_open_are_those_of_the_feed() -> None:

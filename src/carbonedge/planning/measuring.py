@@ -23,13 +23,13 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
-from carbonedge.planning.sized import sized
+from carbonedge.planning.sized import shapes_of, sized
 from carbonedge.units import MS_PER_S
 
 __all__ = ["measure"]
 
-WARM_UP_RUNS = 3
-LEAST_RUNS = 15
+WARM_UP_RUNS = 2
+LEAST_RUNS = 10
 MOST_RUNS = 1000
 TIME_BUDGET_S = 0.75
 MOST_EVENTS = 50_000
@@ -48,7 +48,7 @@ def measure(
 ) -> Profile:
     """Run a model and attribute its time to its operators.
 
-    Times are medians over runs for three quarters of a second, at least 15 of them,
+    Times are medians over runs for three quarters of a second, at least 10 of them,
     after a warm-up. Together with the overhead they are those of the whole run.
 
     Parameters
@@ -89,7 +89,7 @@ def measure(
     time_ms *= (run_ms - overhead_ms) / time_ms.sum()
     return Profile(
         Conditions.here(model, providers, sess_options),
-        {name: tuple(np.shape(value)) for name, value in feed.items()},
+        shapes_of(feed),
         tuple(operator.name for operator in model.operators),
         time_ms,
         overhead_ms,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.model import ModelGraph
+from carbonedge.planning.sized import shapes_of
 
 __all__ = ["Conditions", "Profile", "read_profile"]
 
@@ -134,8 +135,8 @@ class Profile:
             for name, called in _CALLED.items()
             if name == "model" or node is None
         ]
-        for name, value in (feed or {}).items():
-            compared.append((f"input {name!r} of shape", self.inputs.get(name), np.shape(value)))
+        for name, shape in shapes_of(feed or {}).items():
+            compared.append((f"input {name!r} of shape", self.inputs.get(name), shape))
         which = "the profile" if node is None else f"the profile of node {node!r}"
         for called, then, now in compared:
             if then != now:

@@ -17,7 +17,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.tensor import tensor
 from carbonedge.planning.work import WorkCounter
 
-__all__ = ["sized"]
+__all__ = ["shapes_of", "sized"]
 
 
 def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
@@ -36,12 +36,11 @@ def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
     ModelGraph
         Over the same ``proto``; `model` itself where the request decides on no size.
     """
+    given = shapes_of(feed)
     shapes = {
-        declared.name: np.shape(feed[declared.name])
+        declared.name: given[declared.name]
         for declared in model.inputs
-        if declared.name in feed
-        and declared.dtype.startswith("tensor")
-        and declared.shape != np.shape(feed[declared.name])
+        if declared.name in given and declared.shape != given[declared.name]
     }
     if not shapes:
         return model
@@ -73,6 +72,11 @@ def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
         outputs=tuple(known[declared.name] for declared in model.outputs),
         tensors={name: known[name] for name in model.tensors},
     )
+
+
+def shapes_of(feed: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Shapes of a request's arrays; sequences and maps have none."""
+    return {name: value.shape for name, value in feed.items() if isinstance(value, np.ndarray)}
 
 
 def _of_shape(info: ValueInfoProto, shape: tuple[int, ...] | None) -> ValueInfoProto:
