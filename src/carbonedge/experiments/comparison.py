@@ -26,6 +26,7 @@ from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime import InferenceSession
+from carbonedge.runtime.threads import taking_turns
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 
@@ -177,7 +178,8 @@ def compare(
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    # Whole and split run in turn: neither may hold the cores that the other needs.
+    options = taking_turns(onnxruntime.SessionOptions())
     options.intra_op_num_threads = threads
     # What fails is raised; the same again on stderr helps nobody.
     options.log_severity_level = 4
