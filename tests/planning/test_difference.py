@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carbonedge.planning.difference import is_equal, largest_difference
+from carbonedge.planning.difference import is_equal, largest_difference, unit_difference
 
 WHOLE = np.array([0.0, 10.0])
 NAN = np.array([math.nan, 1.0])
@@ -68,3 +68,10 @@ def test_what_no_tolerance_covers_differs_without_bound(whole: Any, split: Any) 
 
 def test_strings_differ_not_by_how_numpy_holds_them() -> None:
     assert is_equal(np.array(["a", "bc"], dtype=object), np.array(["a", "bc"]))
+
+
+def test_a_unit_in_the_last_place_is_relative_to_the_spread() -> None:
+    values = np.array([1.0, 3.0], dtype=np.float16)
+    assert unit_difference(values) == 3 * 2.0**-10 / 2
+    assert unit_difference(values.astype(np.float32), 2.0**-10) == 3 * 2.0**-10 / 2
+    assert unit_difference([np.array([1, 2]), np.array([], np.float32), None]) == 0

@@ -246,3 +246,14 @@ def test_small_external_data_is_read_at_once(tmp_path: Path) -> None:
     graph = load_model(tmp_path / "model.onnx")
     assert graph.folder is None
     assert graph.tensors["a"].shape == (2, 2)
+
+
+def test_an_old_model_is_not_cut_where_a_rank_is_unknown() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 4, opset_import: ["" : 9]>
+        g (float[1,4] x, int64[R] shape) => (float y) {
+            a = Reshape(x, shape)
+            b = Tanh(a)
+            y = ReduceSum <keepdims = 0> (b)
+        }""")
+    with pytest.raises(ValueError, match="'a' of unknown rank crosses there, which takes opset 11"):
+        split(load_model(model), [1])

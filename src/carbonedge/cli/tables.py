@@ -18,7 +18,7 @@ from carbonedge.experiments.sweep import SWEPT, Sweep, starts
 from carbonedge.planning import ModelGraph, Plan, Profile
 from carbonedge.planning.difference import TOLERANCE
 from carbonedge.planning.manifest import End, Manifest
-from carbonedge.runtime.verification import Verification
+from carbonedge.runtime.verification import UNITS, WOBBLES, Verification
 from carbonedge.scheduling import MODES, Task, Weights
 from carbonedge.scheduling.explanation import Explanation
 
@@ -213,13 +213,17 @@ def print_verification(verification: Verification) -> None:
     )
     if verification.tolerance > TOLERANCE:
         console.print(
-            f"More than {TOLERANCE:g} is allowed for the rounding of float16, or for what ONNX "
-            "Runtime's own optimisation changes.",
+            f"More than {TOLERANCE:g} is allowed where that is {UNITS} units in the last place, or "
+            f"{WOBBLES} times what ONNX Runtime's own optimisation changes.",
             soft_wrap=True,
         )
     for output in verification.outputs:
         if not output.equal:
-            console.print(f"  {output.name}: {output.largest_difference:.2g}", soft_wrap=True)
+            console.print(
+                f"  {output.name}: {output.largest_difference:.2g} of at most "
+                f"{output.tolerance:.2g}",
+                soft_wrap=True,
+            )
 
 
 def print_cluster(cluster: Cluster) -> None:

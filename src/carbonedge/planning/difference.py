@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TOLERANCE", "is_equal", "largest_difference"]
+__all__ = ["TOLERANCE", "is_equal", "largest_difference", "unit_difference"]
 
 TOLERANCE = 1e-5
 """Largest difference allowed, relative to the spread of the whole model's output."""
@@ -42,6 +42,26 @@ def largest_difference(expected: Any, actual: Any) -> float:
     return max(_difference(whole, split) for whole, split in pairs)
 
 
+def unit_difference(value: Any, epsilon: float = 0.0) -> float:
+    """The difference that one unit in the last place of a tensor's largest value makes.
+
+    Parameters
+    ----------
+    value
+        What ONNX Runtime gave.
+    epsilon
+        Of the type that was computed in, where it is coarser than the tensor's own.
+    """
+    units = [0.0]
+    for array in _arrays(value):
+        finite = array[np.isfinite(array)] if _is_inexact(array) else np.array([])
+        if finite.size:
+            wide = finite.astype(np.float64)
+            unit = max(epsilon, float(np.finfo(array.dtype).eps)) * float(np.max(np.abs(wide)))
+            units.append(unit / _spread(wide))
+    return max(units)
+
+
 _Arrays = list[tuple[NDArray[Any], NDArray[Any]]]
 
 
@@ -71,7 +91,7 @@ def _arrays(value: Any) -> Iterator[NDArray[Any]]:
 
 
 def _is_same(whole: NDArray[Any], split: NDArray[Any]) -> bool:
-    if not np.issubdtype(whole.dtype, np.floating):
+    if not _is_inexact(whole):
         return np.array_equal(whole, split)
     both = np.isnan(whole) & np.isnan(split)
     same = (whole == split) & (np.signbit(whole) == np.signbit(split))
@@ -79,7 +99,7 @@ def _is_same(whole: NDArray[Any], split: NDArray[Any]) -> bool:
 
 
 def _difference(whole: NDArray[Any], split: NDArray[Any]) -> float:
-    if not np.issubdtype(whole.dtype, np.floating):
+    if not _is_inexact(whole):
         return 0.0 if np.array_equal(whole, split) else math.inf
     finite = np.isfinite(whole)
     if not np.array_equal(whole[~finite], split[~finite], equal_nan=True):
@@ -91,4 +111,12 @@ def _difference(whole: NDArray[Any], split: NDArray[Any]) -> float:
     worst = float(np.max(np.abs(wide - split[finite].astype(np.float64))))
     if not math.isfinite(worst):
         return math.inf
-    return worst / (float(np.ptp(wide)) or float(np.max(np.abs(wide))) or 1.0)
+    return worst / _spread(wide)
+
+
+def _is_inexact(array: NDArray[Any]) -> bool:
+    return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    return float(np.ptp(values)) or float(np.max(np.abs(values))) or 1.0

@@ -56,9 +56,9 @@ def infer(
     stated = {info.name: info for info in whole.graph.value_info}
     stated |= {info.name: info for info in whole.graph.output if info.HasField("type")}
     infos = _inferred(skeleton, ())
-    if stated:
+    if whole.graph.value_info:
         infos = _merged(infos, _inferred(skeleton, stated.values()))
-        infos = _merged(infos, stated)
+    infos = _merged(infos, stated)
     unclear = [name for name in names if not _is_clear(infos.get(name))]
     if unclear:
         infos = _merged(infos, _asked(skeleton, whole, folder, unclear))
@@ -74,12 +74,14 @@ def _ranks(skeleton: ModelProto, infos: Infos) -> Infos:
     known = {info.name: info for info in skeleton.graph.input} | infos
     found = {}
     for node in skeleton.graph.node:
+        if node.domain != "ai.onnx.ml":
+            continue
         ranks = _RANKS.get(node.op_type, ())
         if node.op_type in _SAME_RANK and _is_clear(known.get(node.input[0])):
             ranks = (len(known[node.input[0]].type.tensor_type.shape.dim),)
         for name, rank in zip(node.output, ranks, strict=False):
             elem_type = known[name].type.tensor_type.elem_type if name in known else 0
-            if node.domain == "ai.onnx.ml" and elem_type and not _is_clear(known[name]):
+            if elem_type and not _is_clear(known[name]):
                 found[name] = make_tensor_value_info(name, elem_type, [None] * rank)
                 known[name] = found[name]
     return found

@@ -39,7 +39,7 @@ def read(model: str | os.PathLike[str] | ModelProto) -> tuple[str, ModelProto, P
         ) from error
     if not proto.graph.output:
         raise ModelError(f"{str(path)!r} has no outputs: it is not an ONNX model or is cut short")
-    return str(path), proto, path.parent
+    return str(path), proto, path.parent.absolute()
 
 
 def check(name: str, skeleton: ModelProto) -> None:

@@ -98,7 +98,7 @@ def check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
     """
     known = {cut.position for cut in model.cuts}
     for before, position in itertools.pairwise(bounds):
-        if position <= before and len(model.operators):
+        if (position <= before or position > len(model.operators)) and model.operators:
             raise ValueError(
                 f"cut {position} follows {before}: give rising positions between 1 and "
                 f"{len(model.operators) - 1}"
@@ -108,18 +108,23 @@ def check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
 
 
 def _obstacle(model: ModelGraph, position: int) -> str:
-    """The first of the tensors that cannot cross there."""
+    """The first of the tensors that cannot cross there, and why."""
+    earlier = {tensor.name for tensor in model.inputs}
+    earlier.update(name for operator in model.operators[:position] for name in operator.outputs)
     later = {name for operator in model.operators[position:] for name in operator.inputs}
-    for operator in model.operators[:position]:
-        for name in later.intersection(operator.outputs):
-            tensor = model.tensors[name]
-            if not tensor.dtype:
-                return f"tensor {name!r} of unknown type crosses there"
-            if not can_cross(tensor.dtype):
-                return f"{name!r} crosses there, and ONNX Runtime hands over no {tensor.dtype}"
-            if carrier(tensor) != name and not can_box(model.proto):
-                return f"tensor {name!r} of unknown rank crosses there, which takes opset 11"
-    return f"there are {len(model.operators)} operators"
+    crosses = earlier & later
+    crossing = (tensor for name, tensor in model.tensors.items() if name in crosses)
+    return next(filter(None, (_why_not(model, tensor) for tensor in crossing)))
+
+
+def _why_not(model: ModelGraph, tensor: Tensor) -> str | None:
+    if not tensor.dtype:
+        return f"tensor {tensor.name!r} of unknown type crosses there"
+    if not can_cross(tensor.dtype):
+        return f"{tensor.name!r} crosses there, and ONNX Runtime hands over no {tensor.dtype}"
+    if carrier(tensor) != tensor.name and not can_box(model.proto):
+        return f"tensor {tensor.name!r} of unknown rank crosses there, which takes opset 11"
+    return None
 
 
 @dataclass(frozen=True, slots=True)

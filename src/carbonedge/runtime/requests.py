@@ -26,9 +26,9 @@ Feed = dict[str, Any]
 def made_up_requests(inputs: Sequence[Tensor], *, seed: int = 0) -> Iterator[Feed]:
     """One request after another, each with other dynamic sizes.
 
-    Of each input the first dynamic dimension is taken for the batch and is 1, the
-    second of four for channels and is 3. Dimensions of one name have one size. Floats
-    lie in [0, 1), whole numbers and flags are 0 or 1.
+    What looks like the batch is 1, the second dimension of four is 3 for channels where
+    it is dynamic, and dimensions of one name have one size. Floats lie in [0, 1), whole
+    numbers and flags are 0 or 1.
 
     Raises
     ------
@@ -50,25 +50,32 @@ def made_up_requests(inputs: Sequence[Tensor], *, seed: int = 0) -> Iterator[Fee
 def _shapes(inputs: Sequence[Tensor], size: int) -> list[tuple[int, ...]]:
     named: dict[str, int] = {}
     for tensor in inputs:
-        if tensor.shape is not None and len(tensor.shape) > 1:
-            first = next((size for size in tensor.shape if not isinstance(size, int)), None)
-            if first is not None:
-                named[first] = 1
+        place = _batch_place(tensor.shape or ())
+        if tensor.shape is not None and place is not None:
+            length = tensor.shape[place]
+            if isinstance(length, str):
+                named[length] = 1
     return [_shape(tensor.shape or (), size, named) for tensor in inputs]
+
+
+def _batch_place(shape: tuple[int | str | None, ...]) -> int | None:
+    """The first dimension, or of a recurrent network's state the one after the layers."""
+    if len(shape) > 1 and not isinstance(shape[0], int):
+        return 0
+    return 1 if len(shape) == 3 and not isinstance(shape[1], int) else None
 
 
 def _shape(
     declared: tuple[int | str | None, ...], size: int, named: dict[str, int]
 ) -> tuple[int, ...]:
     shape = []
-    batch = len(declared) > 1
     for place, length in enumerate(declared):
-        if isinstance(length, int):
-            shape.append(length)
-            continue
         guess = CHANNELS if place == 1 and len(declared) == 4 else size
-        guess, batch = (1, False) if batch else (guess, batch)
-        shape.append(guess if length is None else named.setdefault(length, guess))
+        if place == _batch_place(declared):
+            guess = 1
+        if isinstance(length, str):
+            guess = named.setdefault(length, guess)
+        shape.append(length if isinstance(length, int) else guess)
     return tuple(shape)
 
 

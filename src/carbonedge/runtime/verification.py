@@ -12,7 +12,12 @@ from typing import Any
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning import ModelGraph, load_model
-from carbonedge.planning.difference import TOLERANCE, is_equal, largest_difference
+from carbonedge.planning.difference import (
+    TOLERANCE,
+    is_equal,
+    largest_difference,
+    unit_difference,
+)
 from carbonedge.planning.manifest import Manifest
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.planning.stage_files import hash_file
@@ -21,9 +26,14 @@ from carbonedge.runtime.requests import made_up_requests
 
 __all__ = ["OutputDifference", "Verification", "verify"]
 
+UNITS = 4
+"""In the last place of an output's largest value, of float16 where the model has any: at a
+cut is rounded what is not within a stage."""
+
 WOBBLES = 4
-FLOAT16_TOLERANCE = 4 * 2.0**-10
-"""Four units in the last place: at a cut float16 is rounded that is not within a stage."""
+"""Times what ONNX Runtime's own optimisation of the whole changes."""
+
+FLOAT16_EPSILON = 2.0**-10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,20 @@ class OutputDifference:
         Whether they agree bit for bit.
     largest_difference
         See `carbonedge.planning.difference.largest_difference`; it may be infinite.
+    tolerance
+        What that may be: `TOLERANCE`, unless rounding explains more; see `UNITS` and
+        `WOBBLES`.
     """
 
     name: str
     equal: bool
     largest_difference: float
+    tolerance: float
+
+    @property
+    def faithful(self) -> bool:
+        """Whether the largest difference is within the tolerance."""
+        return self.largest_difference <= self.tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +76,11 @@ class Verification:
         How many there are.
     outputs
         In the order of the model's.
-    tolerance
-        What `largest_difference` may be: `TOLERANCE`, unless more is explained by
-        rounding: `FLOAT16_TOLERANCE` where the model has such tensors, `WOBBLES` times
-        what ONNX Runtime's own optimisation of the whole changes, as it does where
-        operators are quantised.
     """
 
     model: str
     stages: int
     outputs: tuple[OutputDifference, ...]
-    tolerance: float
 
     @property
     def equal(self) -> bool:
@@ -81,8 +94,13 @@ class Verification:
 
     @property
     def faithful(self) -> bool:
-        """Whether the largest difference is within the tolerance."""
-        return self.largest_difference <= self.tolerance
+        """Whether the largest difference of each output is within its tolerance."""
+        return all(output.faithful for output in self.outputs)
+
+    @property
+    def tolerance(self) -> float:
+        """The widest of all outputs."""
+        return max((output.tolerance for output in self.outputs), default=TOLERANCE)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values; ``None`` for an infinite difference, which JSON lacks."""
@@ -144,19 +162,20 @@ def verify(
         if name not in tensors:
             raise ModelError(f"no stage in {str(folder)!r} puts out {name!r}: split again")
     actual = [tensors[name] for name in names]
-    tolerance = TOLERANCE
-    if largest_difference(expected, actual) > tolerance:
-        tolerance = _wider_tolerance(graph, Path(path), names, feed, expected)
+    tolerances = [TOLERANCE] * len(names)
+    if largest_difference(expected, actual) > TOLERANCE:
+        tolerances = _wider_tolerances(graph, Path(path), names, feed, expected)
     return Verification(
         Path(path).name,
         len(manifest.stages),
-        tuple(map(_compared, names, expected, actual)),
-        tolerance,
+        tuple(map(_compared, names, expected, actual, tolerances)),
     )
 
 
-def _compared(name: str, expected: Any, actual: Any) -> OutputDifference:
-    return OutputDifference(name, is_equal(expected, actual), largest_difference(expected, actual))
+def _compared(name: str, expected: Any, actual: Any, tolerance: float) -> OutputDifference:
+    return OutputDifference(
+        name, is_equal(expected, actual), largest_difference(expected, actual), tolerance
+    )
 
 
 def _answered(
@@ -175,22 +194,29 @@ def _answered(
     raise ModelError(f"no request that was made up fits, give one by --input: {reason}")
 
 
-def _wider_tolerance(
+def _wider_tolerances(
     graph: ModelGraph,
     path: Path,
     names: Sequence[str],
     feed: Mapping[str, Any],
     expected: Sequence[Any],
-) -> float:
-    """What rounding explains, of float16 or of ONNX Runtime's own choice of kernels."""
+) -> list[float]:
+    """What rounding explains: of the coarsest type, or of ONNX Runtime's own choices."""
     session = open_session(path, sess_options=_unoptimised())
-    wobble = largest_difference(expected, run_session(session.run, names, feed))
+    plain = run_session(session.run, names, feed)
     half = any("float16" in tensor.dtype for tensor in graph.tensors.values())
-    return max(
-        TOLERANCE,
-        WOBBLES * wobble if math.isfinite(wobble) else 0.0,
-        FLOAT16_TOLERANCE if half else 0.0,
-    )
+    epsilon = FLOAT16_EPSILON if half else 0.0
+    tolerances = []
+    for whole, other in zip(expected, plain, strict=True):
+        wobble = largest_difference(whole, other)
+        tolerances.append(
+            max(
+                TOLERANCE,
+                UNITS * unit_difference(whole, epsilon),
+                WOBBLES * wobble if math.isfinite(wobble) else 0.0,
+            )
+        )
+    return tolerances
 
 
 def _run_stages(manifest: Manifest, folder: Path, feed: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import hard_models
+import models
+import numpy as np
+import onnx
+import pytest
+from hard_models import HARD
+
+from carbonedge import Cluster, InferenceSession, Link, ModelError, Node, Plan, Stage, load_model
+from carbonedge.planning.difference import largest_difference
+from carbonedge.planning.manifest import Manifest
+from carbonedge.planning.session import open_session
+from carbonedge.planning.stage_files import split_to_folder
+from carbonedge.runtime.verification import verify
+
+CLUSTER = Cluster(
+    [
+        Node(name, cpu_cores=1, memory_mb=100, power_w=1, intensity_g_per_kwh=100)
+        for name in ("a", "b")
+    ],
+    [Link("a", "b", bandwidth_mbps=100)],
+)
+
+
+def halves(path: Path) -> Plan:
+    count = len(load_model(path).operators)
+    stages = (("a", 0, count // 2), ("b", count // 2, count))
+    made = tuple(Stage(node, start, stop, 0.0, 0.0, 0.0) for node, start, stop in stages)
+    return Plan(made, (), 0.0, 0.0, 0.0, 0.0, True, 0.0, "latency", "macs")
+
+
+@pytest.mark.parametrize("what", HARD)
+def test_hard_models_survive_the_disk_and_the_session(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(hard_models.hard_model(what).SerializeToString())
+    feed = HARD[what][1]
+    plan = halves(path)
+    split_to_folder(path, plan.cuts, tmp_path / "stages")
+    assert verify(path, tmp_path / "stages", feed).largest_difference <= 1e-6
+
+    whole = open_session(path).run([tensor.name for tensor in load_model(path).outputs], feed)
+    with InferenceSession(path, CLUSTER, plan=plan) as session:
+        assert largest_difference(whole, session.run(None, feed)) <= 1e-6
+        assert session.footprint.transfers.time_ms > 0
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> tuple[Path, Path]:
+    """A model, and its stages."""
+    path = tmp_path / "model.onnx"
+    onnx.save(models.layers(), path)
+    split_to_folder(path, [3, 5], tmp_path / "stages")
+    return path, tmp_path / "stages"
+
+
+def test_a_true_split_is_faithful(saved: tuple[Path, Path]) -> None:
+    found = verify(*saved)
+    assert found.faithful
+    assert found.stages == 3
+    assert [output.name for output in found.outputs] == ["y"]
+    assert found.to_dict()["tolerance"] == 1e-5
+
+
+def change(folder: Path, number: int, by: float) -> None:
+    """Another weight in one stage."""
+    path = folder / f"stage-{number}.onnx"
+    stage = onnx.load(path)
+    [weight, *_] = stage.graph.initializer
+    values = onnx.numpy_helper.to_array(weight) + np.float32(by)
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(stage, path)
+
+
+@pytest.mark.parametrize(("by", "faithful"), [(1e-7, True), (1e-2, False), (math.nan, False)])
+def test_a_changed_weight_is_seen(saved: tuple[Path, Path], by: float, faithful: bool) -> None:
+    change(saved[1], 1, by)
+    found = verify(*saved)
+    assert found.faithful is faithful
+    assert not found.equal
+    assert (found.to_dict()["largest_difference"] is None) is math.isnan(by)
+
+
+def test_float16_is_allowed_its_rounding(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[1,64] x) => (float16[1,64] y) {
+                h = Cast <to = 10> (x)
+                a = Mul(h, h)
+                b = Softmax(a)
+                y = Exp(b)
+            }"""),
+        path,
+    )
+    split_to_folder(path, [1, 2, 3], tmp_path / "stages")
+    found = verify(path, tmp_path / "stages")
+    assert found.faithful
+    assert not found.equal
+    # All outputs lie within 19 units of one another.
+    assert found.tolerance == pytest.approx(4 / 19, rel=0.1)
+
+
+def test_stages_of_another_model_are_refused(saved: tuple[Path, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.onnx"
+    onnx.save(models.layers(3), other)
+    with pytest.raises(ValueError, match="stages of another model"):
+        verify(other, saved[1])
+
+
+def test_a_model_that_no_made_up_request_fits_is_said_so(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(
+        onnx.parser.parse_model(
+            """<ir_version: 8, opset_import: ["" : 17]>
+            g (float[N] a, float[M] b) => (float[K] y) { c = Reshape(a, s) y = Add(c, b) }
+            """.replace("=> (float[K] y)", "=> (float[K] y) <int64[1] s = {7}>")
+        ),
+        path,
+    )
+    split_to_folder(path, [1], tmp_path / "stages")
+    with pytest.raises(ModelError, match="give one by --input"):
+        verify(path, tmp_path / "stages")
+    feed: dict[str, Any] = {"a": np.ones(7, np.float32), "b": np.ones(7, np.float32)}
+    assert verify(path, tmp_path / "stages", feed).equal
+
+
+def test_a_manifest_reads_back_as_it_was_written(saved: tuple[Path, Path]) -> None:
+    manifest = Manifest.read(saved[1])
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert manifest.cuts == (3, 5)
+    assert [stage.file for stage in manifest.stages] == [f"stage-{k}.onnx" for k in range(3)]
+    assert manifest.stages[1].inputs[0].dtype == "tensor(float)"
+    assert manifest.stages[1].inputs[0].shape == (1, models.WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a poem", "not JSON"),
+        ("[]", "version None"),
+        ('{"version": 2}', "version 2"),
+        ('{"version": 1}', "lacks or has too much"),
+    ],
+)
+def test_what_is_no_manifest_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Manifest.from_json(text)
