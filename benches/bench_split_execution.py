@@ -58,7 +58,7 @@ def _ratio(graph: ModelGraph, cluster: Cluster, plan: Plan, threads: int) -> flo
     """Whole and split run in turn, so that a slow spell of the machine hits both."""
     assert len(plan.stages) == 3
     feed = sample_inputs(graph, seed=0)
-    # Threads that the whole leaves spinning would slow the stages' runs: both rest.
+    # Threads that the whole leaves spinning would slow the stages, which run next.
     options = taking_turns(_options(threads))
     whole = onnxruntime.InferenceSession(graph.proto.SerializeToString(), options)
     with InferenceSession(graph, cluster, plan=plan, sess_options=_options(threads)) as split:
