@@ -26,7 +26,7 @@ from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime import InferenceSession
-from carbonedge.runtime.threads import taking_turns
+from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 

@@ -25,7 +25,7 @@ from carbonedge.planning import (
 )
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.local import LocalStages
-from carbonedge.runtime.threads import taking_turns
+from carbonedge.runtime.turns import taking_turns
 
 __all__ = ["InferenceSession", "NodeArg"]
 
