@@ -31,7 +31,7 @@ def resnet50() -> PartitionProblem:
     ]
     cluster = Cluster(nodes, paper.links)
     graph = load_model(light_model("resnet50"))
-    return partition_problem(graph, cluster, operator_costs(graph, nodes, "macs"))
+    return partition_problem(graph, cluster, operator_costs(graph, nodes, "macs", all_cuts=True))
 
 
 @pytest.fixture(scope="session")
