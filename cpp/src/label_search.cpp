@@ -7,6 +7,7 @@
 #include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
+#include "carbonedge/viability.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -27,6 +28,11 @@ constexpr auto kLabelsBetweenLooks = 1024;
 constexpr std::size_t kMostNumbers = 1u << 21;
 constexpr std::size_t kMostPrices = 16;
 constexpr auto kSecondsForAny = 0.1;
+// What a search cut short keeps of its time for good plans, and how it looks for them.
+constexpr auto kShareForGood = 0.25;
+constexpr auto kMostSecondsForGood = 1.0;
+constexpr std::size_t kNarrow = 30;
+constexpr std::size_t kMostNarrowStates = 1u << 17;
 // Partial plans kept before the search settles for the best it has.
 constexpr std::size_t kMostStages = 20'000'000;
 
@@ -38,8 +44,18 @@ struct Label
     double latency;
     std::uint64_t used;
     std::uint32_t state;
+    std::uint32_t every;    // the same of all resources, when the search is narrow
     std::uint32_t farthest; // stop
     std::uint32_t stage;
+};
+
+// What the stages before a new one have used, and the last of them.
+struct Uptake
+{
+    std::uint64_t used = 0;
+    std::uint32_t state = 0;
+    std::uint32_t every = 0;
+    std::uint32_t stage = kNoStage;
 };
 
 struct StageStart
@@ -57,6 +73,14 @@ struct Dual
     CostToGo to_go;
 };
 
+// A search that keeps only the most promising labels: it tells all nodes apart and
+// drops at once what the nodes left could not bring to an end.
+struct Narrow
+{
+    UseStates states;
+    Viability viability;
+};
+
 // Which nodes a plan uses is first left out of account. Where the plans found use a
 // kind more often than it has nodes, or have more stages than they may, that resource
 // is tracked, and the search run again: what it finds is never worse than the best
@@ -69,9 +93,10 @@ public:
                 Prices const &prices,
                 Limits const &limits,
                 bool whole_front)
-        : chain_(chain), limits_(limits), deadline_(limits.time_limit_s),
-          num_operators_(chain.num_operators()), num_kinds_(chain.num_kinds()),
-          whole_front_(whole_front),
+        : chain_(chain), limits_(limits),
+          deadline_(limits.time_limit_s - time_for_good(limits)),
+          last_deadline_(limits.time_limit_s), num_operators_(chain.num_operators()),
+          num_kinds_(chain.num_kinds()), whole_front_(whole_front),
           bound_latency_(whole_front || std::isfinite(limits.slo_ms)),
           latency_(latency_of(chain)), cost_(priced(chain, prices)),
           stage_limits_(chain, latency_, limits.max_part_ms),
@@ -249,19 +274,22 @@ private:
         for (auto const &point : kept_.points())
             found_.insert({point.latency, point.cost, kNoStage});
         stages_.clear();
-        for (auto &labels : running_)
-            labels.clear();
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+        {
+            running_[kind].clear();
+            starting_[kind].clear();
+        }
 
         for (std::size_t kind = 0; kind < num_kinds_; ++kind)
             if (stage_limits_.may_enter(kind))
-                start(0, kind, cost_.enter(kind), latency_.enter(kind), 0, 0, kNoStage);
+                start(0, kind, cost_.enter(kind), latency_.enter(kind), {});
         merge_starts();
         for (cut_ = 1; cut_ < num_operators_; ++cut_)
         {
             for (std::size_t kind = 0; kind < num_kinds_; ++kind)
                 for (auto const &label : running_[kind])
                 {
-                    if (++looks_ % kLabelsBetweenLooks == 0 && deadline_.passed())
+                    if (++looks_ % kLabelsBetweenLooks == 0 && out_of_time())
                         return false;
                     hop(label, kind);
                 }
@@ -272,6 +300,8 @@ private:
                               [&](Label const &label)
                               { return !may_run_on(label, kind); });
             merge_starts();
+            if (narrow_)
+                keep_most_promising();
         }
         for (auto const &point : found_.points())
             if (point.id != kNoStage)
@@ -283,12 +313,14 @@ private:
                std::size_t kind,
                double cost,
                double latency,
-               std::uint64_t used,
-               std::uint32_t state,
-               std::uint32_t before)
+               Uptake const &so_far)
     {
-        auto const after = states_.next(state, kind);
-        if (after == UseStates::kNone || !uses_.left(used, kind))
+        auto const after = states_.next(so_far.state, kind);
+        if (after == UseStates::kNone || !uses_.left(so_far.used, kind))
+            return;
+        auto const farthest = stage_limits_.farthest(cut, kind);
+        auto const every = narrow_ ? narrow_->states.next(so_far.every, kind) : 0;
+        if (narrow_ && farthest < narrow_->viability.first_cut(every))
             return;
         if (!open(cost,
                   latency,
@@ -296,9 +328,10 @@ private:
             return;
         Label const label{cost - cost_.upto(kind)[cut] + cost_.overhead(kind),
                           latency - latency_.upto(kind)[cut] + latency_.overhead(kind),
-                          uses_.with(used, kind),
+                          uses_.with(so_far.used, kind),
                           after,
-                          static_cast<std::uint32_t>(stage_limits_.farthest(cut, kind)),
+                          every,
+                          static_cast<std::uint32_t>(farthest),
                           static_cast<std::uint32_t>(stages_.size())};
         for (auto const *rivals : {&running_[kind], &starting_[kind]})
             for (auto const &rival : *rivals)
@@ -309,7 +342,7 @@ private:
         starting_[kind].push_back(label);
         stages_.push_back({static_cast<std::uint32_t>(cut),
                            static_cast<std::uint32_t>(kind),
-                           before});
+                           so_far.stage});
         if (label.farthest == num_operators_ && stage_limits_.may_leave(kind))
             finish(label, kind);
     }
@@ -354,6 +387,8 @@ private:
 
     void hop(Label const &label, std::size_t kind)
     {
+        if (narrow_ && cut_ < narrow_->viability.first_cut(label.every))
+            return;
         auto const cost = cost_here(label, kind);
         auto const latency = latency_here(label, kind);
         if (!open(cost,
@@ -367,9 +402,7 @@ private:
                       next,
                       cost + cost_.transfer(cut_, kind, next),
                       latency + latency_.transfer(cut_, kind, next),
-                      label.used,
-                      label.state,
-                      label.stage);
+                      {label.used, label.state, label.every, label.stage});
     }
 
     // A stage that started here could stop wherever this one can, and farther.
@@ -550,8 +583,8 @@ private:
 
     [[nodiscard]] Found answer(bool proven)
     {
-        if (!proven && kept_.points().empty())
-            keep_any();
+        if (!proven && (!whole_front_ || kept_.points().empty()))
+            look_for_good_ones();
         Found found{{}, proven, proven ? 0.0 : gap()};
         for (auto const &point : kept_.points())
         {
@@ -562,14 +595,58 @@ private:
         return found;
     }
 
-    // Where memory is short a plan that fits is hard to come by for one that looks for
-    // cheap ones first.
-    void keep_any()
+    // Where memory is short a good plan, or any, is hard to come by for a search that
+    // would leave none better: one that is cut short goes on narrowly.
+    void look_for_good_ones()
     {
+        UseStates states(resources_);
+        Uses uses(resources_);
+        auto room = true;
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+            room = room && uses.track(kind) && states.track(kind, kMostNarrowStates);
+        room = room && uses.track(resources_.stages());
+        if (room)
+        {
+            Viability viability(stage_limits_, states, num_operators_, num_kinds_);
+            narrow_ = {std::move(states), std::move(viability)};
+            uses_ = uses;
+            explore(kInfinity);
+        }
+        if (!kept_.points().empty())
+            return;
         auto limits = limits_;
         limits.time_limit_s = kSecondsForAny;
         for (auto const &plan : most_throughput(chain_, limits).plans)
             keep(plan);
+    }
+
+    void keep_most_promising()
+    {
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+        {
+            auto &running = running_[kind];
+            if (running.size() <= kNarrow)
+                continue;
+            auto const promise = [&](Label const &label)
+            { return label.cost + cost_to_go_->run(cut_, kind, label.state); };
+            std::stable_sort(running.begin(),
+                             running.end(),
+                             [&](Label const &a, Label const &b)
+                             { return promise(a) < promise(b); });
+            running.resize(kNarrow);
+        }
+    }
+
+    [[nodiscard]] static double time_for_good(Limits const &limits)
+    {
+        return std::isinf(limits.time_limit_s)
+                   ? 0.0
+                   : std::min(kShareForGood * limits.time_limit_s, kMostSecondsForGood);
+    }
+
+    [[nodiscard]] bool out_of_time() const
+    {
+        return narrow_ ? last_deadline_.passed() : deadline_.passed();
     }
 
     // How much better than all plans kept one may be: in cost, or for a front in
@@ -612,6 +689,7 @@ private:
     Chain chain_;
     Limits limits_;
     Deadline deadline_;
+    Deadline last_deadline_;
     std::size_t num_operators_;
     std::size_t num_kinds_;
     bool whole_front_;
@@ -629,6 +707,7 @@ private:
     std::vector<Dual> duals_;
     double lower_ = 0.0; // no plan costs less
 
+    std::optional<Narrow> narrow_;
     std::size_t cut_ = 0;
     std::vector<std::vector<Label>> running_;  // per kind
     std::vector<std::vector<Label>> starting_; // per kind, at this cut

@@ -8,6 +8,7 @@
 #include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
+#include "carbonedge/viability.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -48,22 +49,8 @@ public:
     [[nodiscard]] bool viable(double part_ms, UseStates const &states)
     {
         limits_.emplace(chain_, latency_, part_ms);
-        find_earliest();
-        // A state is followed by higher ones, or by itself where nothing is tracked.
-        first_viable_.assign(states.size(), static_cast<std::uint32_t>(num_operators_));
-        for (auto state = static_cast<std::uint32_t>(states.size()); state-- > 0;)
-            for (auto before = kNoRow; before != first_viable_[state];)
-            {
-                before = first_viable_[state];
-                for (std::size_t kind = 0; kind < num_kinds_; ++kind)
-                {
-                    auto const after = states.next(state, kind);
-                    if (after != UseStates::kNone)
-                        first_viable_[state] = std::min(
-                            first_viable_[state], earliest(kind, first_viable_[after]));
-                }
-            }
-        return first_viable_[0] == 0;
+        viability_.emplace(*limits_, states, num_operators_, num_kinds_);
+        return viability_->first_cut(0) == 0;
     }
 
     // A plan of the fewest stages without a part longer than what viable() was asked,
@@ -177,7 +164,7 @@ private:
                     cut_set::insert_range(
                         reached.data(), first + 1, limits.farthest(last, item.kind));
                 });
-            auto const viable = first_viable_[item.state];
+            auto const viable = viability_->first_cut(item.state);
             auto *seen = seen_row(item);
             auto any = Word{0};
             for (std::size_t word = 0; word < num_words_; ++word)
@@ -208,7 +195,7 @@ private:
         {
             auto const last = cut_set::last(stops(layer, item), num_words_);
             return static_cast<std::ptrdiff_t>(last)
-                   - static_cast<std::ptrdiff_t>(first_viable_[item.state]);
+                   - static_cast<std::ptrdiff_t>(viability_->first_cut(item.state));
         };
         std::vector<std::pair<std::ptrdiff_t, Item>> ranked;
         for (auto const &item : layer.items)
@@ -259,29 +246,6 @@ private:
         return seen_.data() + at * num_words_;
     }
 
-    // For each stop the earliest start of a stage that may run so far: the stop itself
-    // if none may.
-    void find_earliest()
-    {
-        earliest_.assign(num_kinds_ * (num_operators_ + 1), 0);
-        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
-        {
-            std::size_t start = 0;
-            for (std::size_t stop = 0; stop <= num_operators_; ++stop)
-            {
-                while (start < stop && limits_->farthest(start, kind) < stop)
-                    ++start;
-                earliest_[kind * (num_operators_ + 1) + stop] =
-                    static_cast<std::uint32_t>(start);
-            }
-        }
-    }
-
-    [[nodiscard]] std::uint32_t earliest(std::size_t kind, std::size_t stop) const
-    {
-        return earliest_[kind * (num_operators_ + 1) + stop];
-    }
-
     // From the last layer back to the first.
     [[nodiscard]] Partition trace_back(Item item, UseStates const &states)
     {
@@ -327,16 +291,13 @@ private:
     std::size_t num_words_;
 
     std::optional<StageLimits> limits_;
+    std::optional<Viability> viability_;
     std::vector<Word> able_; // [N, words], cuts from which a stage can run
     std::vector<Word> hops_; // [N, N, words], cuts at which a hop is quick enough
     std::vector<Layer> layers_;
     std::vector<std::uint32_t> slot_;    // [states, N], in the layer being made
     std::vector<std::uint32_t> seen_at_; // [states, N], row of what fewer stages reach
     std::vector<Word> seen_;
-    std::vector<std::uint32_t> earliest_; // [N, L + 1], start for a stop
-    // [states], the first cut from which on the nodes left could do the rest if nothing
-    // had to be moved between them.
-    std::vector<std::uint32_t> first_viable_;
 };
 
 class ThroughputSearch
