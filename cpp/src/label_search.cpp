@@ -128,7 +128,7 @@ public:
                 return answer(false);
             if (overused_.empty())
                 return answer(true);
-            if (!track_overused() || deadline_.passed())
+            if (deadline_.passed() || !track_overused())
                 return answer(false);
         }
     }
