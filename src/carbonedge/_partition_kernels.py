@@ -31,6 +31,14 @@ MOST_STAGES = 20_000_000
 RUN, HOP = range(2)
 """Of a table ``to_go[RUN or HOP, cut, kind, state]``."""
 
+COST, LATENCY, AT_A_PRICE = range(3)
+"""Tables of a search."""
+
+LIMIT, SHIFT, MASK = range(3)
+"""Of a kind, or at last of stages: how often one may be used, and where that is counted, NONE
+where it is not.
+"""
+
 LABEL = np.dtype(
     [
         ("cost", np.float64),
@@ -45,8 +53,8 @@ LABEL = np.dtype(
 STAGE_START = np.dtype([("cut", np.int32), ("kind", np.int32), ("before", np.int32)], align=True)
 POINT = np.dtype([("latency", np.float64), ("cost", np.float64), ("id", np.int64)], align=True)
 
-FOUND, KEPT, PLANS, STAGES, OVERUSED, CUT = range(6)
-NUM_SIZES = 6
+FOUND, KEPT, PLANS, OVERUSED, CUT = range(5)
+NUM_SIZES = 5
 """How much of each array of `Progress` is in use, and where the search stands."""
 
 WORD_BITS = 53
@@ -74,25 +82,15 @@ class StageLimits(NamedTuple):
     max_part_ms: float
 
 
-class Uses(NamedTuple):
-    """How often each kind, and at last stages, may be used, and where that is counted."""
-
-    limits: Integers  # [N + 1]
-    shifts: Integers  # NONE where it is not
-    masks: Integers
-    guards: int
-
-
 class Search(NamedTuple):
     """What a search over labels goes by."""
 
     cost: Costs
     limits: StageLimits
-    uses: Uses
+    uses: Integers  # [3, N + 1], by LIMIT, SHIFT and MASK
+    guards: int
     next_state: Integers  # [N, states]
-    cost_to_go: Floats  # [2, L + 1, N, states]
-    latency_to_go: Floats
-    dual_to_go: Floats  # [prices, 2, L + 1, N, states]
+    to_go: Floats  # [2, L + 1, N, states, tables], of cost, latency and both at each price
     prices: Floats
     whole_front: bool
     bound_latency: bool
@@ -106,15 +104,10 @@ class Progress(NamedTuple):
 
     running: Records  # [N, room] of LABEL
     num_running: Integers
-    starting: Records
-    num_starting: Integers
-    stages: Records
     found: Records  # of POINT; by stage, or NONE
     kept: Records  # by where the plan stands in `plans`
     plans: Integers
     overused: Integers
-    stops: Integers  # of the plan in hand
-    kinds: Integers
     sizes: Integers
     until: Integers  # not 0: stop
 
@@ -242,8 +235,7 @@ def cost_to_go(costs: Costs, limits: StageLimits, next_state: Integers) -> tuple
                     after = next_state[onto, state]
                     if after != NONE:
                         value = transfer + to_go[RUN, start, onto, after]
-                        if value < to_go[HOP, start, kind, state]:
-                            to_go[HOP, start, kind, state] = value
+                        to_go[HOP, start, kind, state] = min(to_go[HOP, start, kind, state], value)
 
     whole = np.inf
     for kind in range(num_kinds):
@@ -350,15 +342,15 @@ def insert(
     return grown
 
 
-def below_limit(uses: Uses, used: int, resource: int) -> bool:
+def is_left(uses: Integers, used: int, resource: int) -> bool:
     """Whether a resource may be used once more."""
-    shift = uses.shifts[resource]
-    return shift == NONE or (used >> shift) & uses.masks[resource] < uses.limits[resource]
+    shift = uses[SHIFT, resource]
+    return shift == NONE or (used >> shift) & uses[MASK, resource] < uses[LIMIT, resource]
 
 
-def with_use(uses: Uses, used: int, resource: int) -> int:
+def with_use(uses: Integers, used: int, resource: int) -> int:
     """What is used once it is."""
-    shift = uses.shifts[resource]
+    shift = uses[SHIFT, resource]
     return used if shift == NONE else used + (1 << shift)
 
 
@@ -380,31 +372,27 @@ def note_overused(limits: Integers, kinds: Integers, overused: Integers, sizes: 
     return any_is
 
 
-def keep(search: Search, progress: Progress, stops: Integers, kinds: Integers) -> bool:
-    """Takes a plan up that can be; whether it can."""
-    sizes = progress.sizes
-    latency = sum_of_parts(search.limits.latency, stops, kinds)
-    overused = note_overused(search.uses.limits, kinds, progress.overused, sizes)
-    if overused or latency > search.slo_ms:
-        return False
-    size = insert(
-        progress.kept,
-        sizes[KEPT],
-        search.whole_front,
-        np.inf,
-        latency,
-        sum_of_parts(search.cost, stops, kinds),
-        sizes[PLANS],
-    )
+def keep(
+    kept: Records,
+    plans: Integers,
+    sizes: Integers,
+    whole_front: bool,
+    latency: float,
+    cost: float,
+    stops: Integers,
+    kinds: Integers,
+) -> None:
+    """Takes a plan up that nothing kept is as good as."""
+    at = sizes[PLANS]
+    size = insert(kept, sizes[KEPT], whole_front, np.inf, latency, cost, at)
     if size != NONE:
+        num_stages = len(kinds)
+        plans[at] = num_stages
+        for k in range(num_stages):
+            plans[at + 1 + k] = stops[k]
+            plans[at + 1 + num_stages + k] = kinds[k]
         sizes[KEPT] = size
-        at = sizes[PLANS]
-        progress.plans[at] = len(kinds)
-        for k in range(len(kinds)):
-            progress.plans[at + 1 + k] = stops[k]
-            progress.plans[at + 1 + len(kinds) + k] = kinds[k]
-        sizes[PLANS] = at + 1 + 2 * len(kinds)
-    return True
+        sizes[PLANS] = at + 1 + 2 * num_stages
 
 
 def grown(array: NDArray[Any], used: int, more: int) -> NDArray[Any]:
@@ -425,325 +413,327 @@ def widened(labels: Records, room: int) -> Records:
     return wide
 
 
-def lacks_room(progress: Progress) -> bool:
-    """Whether one hop may add more than there is room for."""
-    sizes = progress.sizes
-    num_kinds = len(progress.num_running)
-    return (
-        sizes[STAGES] + num_kinds > len(progress.stages)
-        or sizes[FOUND] + num_kinds > len(progress.found)
-        or sizes[KEPT] + num_kinds > len(progress.kept)
-        or sizes[PLANS] + num_kinds * (2 * len(progress.stops) + 1) > len(progress.plans)
-        or np.max(progress.num_starting) >= progress.starting.shape[1]
-    )
+def is_open(
+    points: Records,
+    size: int,
+    prices: Floats,
+    to_go: Floats,
+    cost: float,
+    latency: float,
+    whole_front: bool,
+    bound_latency: bool,
+    slo_ms: float,
+    ceiling: float,
+) -> bool:
+    """Whether something could still come of a plan so far, of which `to_go`, [tables], says
+    what is still to come at least.
+    """
+    cheapest = cost + to_go[COST]
+    if not bound_latency:
+        return cheapest < least_cost(points, size, ceiling)
+    soonest = latency + to_go[LATENCY]
+    latest = slo_ms * ROUNDING_SLACK
+    if not whole_front and soonest > latest:
+        return False
+    following = first_later(points, size, soonest) if whole_front else size
+    while True:
+        if whole_front:
+            cost_below = np.inf if following == 0 else points[following - 1]["cost"]
+            latency_below = latest if following == size else points[following]["latency"]
+            if cheapest * TIE >= cost_below:
+                return False
+            inside = soonest * TIE < latency_below
+        else:
+            cost_below = least_cost(points, size, ceiling)
+            latency_below = latest
+            inside = cheapest < cost_below
+        for i in range(len(prices)):
+            if not inside:
+                break
+            reached = cost + prices[i] * latency + to_go[AT_A_PRICE + i]
+            inside = reached < cost_below + prices[i] * latency_below
+        if inside or following == size:
+            return inside
+        following += 1
 
 
-def with_room(progress: Progress) -> Progress:
-    """The same with room for a hop, and for started stages to run."""
-    sizes = progress.sizes
-    num_kinds = len(progress.num_running)
-    plans = num_kinds * (2 * len(progress.stops) + 1)
-    return Progress(
-        widened(progress.running, np.max(progress.num_running + progress.num_starting)),
-        progress.num_running,
-        widened(progress.starting, np.max(progress.num_starting) + 1),
-        progress.num_starting,
-        grown(progress.stages, sizes[STAGES], num_kinds),
-        grown(progress.found, sizes[FOUND], num_kinds),
-        grown(progress.kept, sizes[KEPT], num_kinds),
-        grown(progress.plans, sizes[PLANS], plans),
-        progress.overused,
-        progress.stops,
-        progress.kinds,
-        sizes,
-        progress.until,
-    )
-
-
-def matches(search: Search, a: Label, b: Label) -> bool:
+def matches(a: Label, b: Label, guards: int, cost_tie: float, bound_latency: bool) -> bool:
     """Whether label a is as good as b in every way."""
-    guards = search.uses.guards
     return (
-        a["cost"] <= b["cost"] + search.cost_tie
+        a["cost"] <= b["cost"] + cost_tie
         and (((b["used"] | guards) - a["used"]) & guards) == guards
-        and (not search.bound_latency or a["latency"] <= b["latency"])
+        and (not bound_latency or a["latency"] <= b["latency"])
         and a["farthest"] >= b["farthest"]
     )
 
 
-def is_inside(
-    search: Search,
-    cost: float,
-    latency: float,
-    part: int,
-    cut: int,
-    kind: int,
-    state: int,
-    cost_below: float,
-    latency_below: float,
-) -> bool:
-    """Whether no price of latency rules out what lies below a corner of the front."""
-    for i in range(len(search.prices)):
-        price = search.prices[i]
-        reached = cost + price * latency + search.dual_to_go[i, part, cut, kind, state]
-        if not reached < cost_below + price * latency_below:
-            return False
-    return True
-
-
-def is_open(
-    search: Search,
-    progress: Progress,
-    cost: float,
-    latency: float,
-    part: int,
-    cut: int,
-    kind: int,
-    state: int,
-) -> bool:
-    """Whether something could still come of a plan so far, of which a run or hop is next."""
-    points = progress.found
-    size = progress.sizes[FOUND]
-    cheapest = cost + search.cost_to_go[part, cut, kind, state]
-    below = least_cost(points, size, search.ceiling)
-    if not search.bound_latency:
-        return cheapest < below
-    soonest = latency + search.latency_to_go[part, cut, kind, state]
-    latest = search.slo_ms * ROUNDING_SLACK
-    if not search.whole_front:
-        return (
-            soonest <= latest
-            and cheapest < below
-            and is_inside(search, cost, latency, part, cut, kind, state, below, latest)
-        )
-    following = first_later(points, size, soonest)
-    while True:
-        cost_below = np.inf if following == 0 else points[following - 1]["cost"]
-        if cheapest * TIE >= cost_below:
-            return False
-        latency_below = latest if following == size else points[following]["latency"]
-        if soonest * TIE < latency_below and is_inside(
-            search, cost, latency, part, cut, kind, state, cost_below, latency_below
-        ):
-            return True
-        if following == size:
-            return False
-        following += 1
-
-
-def trace_back(progress: Progress, stage: int) -> int:
-    """Puts the plan of a last stage in hand; how many stages it has."""
-    num_stages = 0
-    i = stage
-    while i != NONE:
-        num_stages += 1
-        i = progress.stages[i]["before"]
-    stop = len(progress.stops)
-    i = stage
-    for k in range(num_stages - 1, -1, -1):
-        progress.stops[k] = stop
-        progress.kinds[k] = progress.stages[i]["kind"]
-        stop = progress.stages[i]["cut"]
-        i = progress.stages[i]["before"]
-    return num_stages
-
-
-def finish(search: Search, progress: Progress, label: Label, kind: int) -> None:
-    """Completes a plan on the node that it is on, where latency permits."""
-    num_operators = len(progress.stops)
-    late = search.limits.latency
-    latency = label["latency"] + late.upto[kind, num_operators]
-    latency += hop_cost(late, num_operators, kind, NONE)
-    if latency > search.slo_ms * ROUNDING_SLACK:
-        return
-    cost = label["cost"] + search.cost.upto[kind, num_operators]
-    cost += hop_cost(search.cost, num_operators, kind, NONE)
-    size = insert(
-        progress.found,
-        progress.sizes[FOUND],
-        search.whole_front,
-        search.ceiling,
-        latency,
-        cost,
-        label["stage"],
-    )
-    if size != NONE:
-        progress.sizes[FOUND] = size
-        num_stages = trace_back(progress, label["stage"])
-        keep(search, progress, progress.stops[:num_stages], progress.kinds[:num_stages])
-
-
-def start_stage(
-    search: Search,
-    progress: Progress,
-    cut: int,
-    kind: int,
-    cost: float,
-    latency: float,
-    used: int,
-    state: int,
-    before: int,
-) -> None:
-    """Starts a stage on a node of a kind, unless nothing better can come of it."""
-    uses = search.uses
-    after = search.next_state[kind, state]
-    last = len(uses.limits) - 1
-    if after == NONE or not below_limit(uses, used, kind) or not below_limit(uses, used, last):
-        return
-    if not is_open(search, progress, cost, latency, RUN, cut, kind, after):
-        return
-    late = search.limits.latency
-    running = progress.running[kind]
-    starting = progress.starting[kind]
-    size = progress.num_starting[kind]
-    label = starting[size]
-    label["cost"] = cost - search.cost.upto[kind, cut] + search.cost.overhead[kind]
-    label["latency"] = latency - late.upto[kind, cut] + late.overhead[kind]
-    label["used"] = with_use(uses, with_use(uses, used, kind), last)
-    label["state"] = after
-    label["farthest"] = search.limits.farthest[kind, cut]
-    label["stage"] = progress.sizes[STAGES]
-    for i in range(progress.num_running[kind]):
-        if matches(search, running[i], label):
-            return
-    for i in range(size):
-        if matches(search, starting[i], label):
-            return
+def join(
+    running: Records,
+    num_running: int,
+    starting: Records,
+    num_starting: int,
+    guards: int,
+    cost_tie: float,
+    bound_latency: bool,
+) -> int:
+    """Puts the label that stands behind those starting among them, but for those that it
+    matches, unless one matches it; how many there are, or NONE.
+    """
+    label = starting[num_starting]
+    for i in range(num_running):
+        if matches(running[i], label, guards, cost_tie, bound_latency):
+            return NONE
+    for i in range(num_starting):
+        if matches(starting[i], label, guards, cost_tie, bound_latency):
+            return NONE
     kept = 0
-    for i in range(size):
-        if not matches(search, label, starting[i]):
+    for i in range(num_starting):
+        if not matches(label, starting[i], guards, cost_tie, bound_latency):
             starting[kept] = starting[i]
             kept += 1
     starting[kept] = label
-    progress.num_starting[kind] = kept + 1
-    stage = progress.stages[progress.sizes[STAGES]]
-    stage["cut"] = cut
-    stage["kind"] = kind
-    stage["before"] = before
-    progress.sizes[STAGES] += 1
-    label = starting[kept]
-    num_operators = len(progress.stops)
-    if label["farthest"] == num_operators and may_hop(search.limits, num_operators, kind, NONE):
-        finish(search, progress, label, kind)
+    return kept + 1
 
 
-def merge_starts(search: Search, progress: Progress) -> None:
-    """Started stages join those that run, but those they match or beat."""
-    for kind in range(len(progress.num_running)):
-        running = progress.running[kind]
-        starting = progress.starting[kind]
-        num_starting = progress.num_starting[kind]
-        kept = 0
-        for i in range(progress.num_running[kind]):
-            matched = False
-            for j in range(num_starting):
-                if matches(search, starting[j], running[i]):
-                    matched = True
-                    break
-            if not matched:
-                running[kept] = running[i]
-                kept += 1
+def merge(
+    running: Records,
+    num_running: int,
+    starting: Records,
+    num_starting: int,
+    guards: int,
+    cost_tie: float,
+    bound_latency: bool,
+) -> int:
+    """Started stages join those that run, but those they match or beat; how many then run."""
+    kept = 0
+    for i in range(num_running):
+        matched = False
         for j in range(num_starting):
-            running[kept + j] = starting[j]
-        progress.num_running[kind] = kept + num_starting
-        progress.num_starting[kind] = 0
+            if matches(starting[j], running[i], guards, cost_tie, bound_latency):
+                matched = True
+                break
+        if not matched:
+            running[kept] = running[i]
+            kept += 1
+    for j in range(num_starting):
+        running[kept + j] = starting[j]
+    return kept + num_starting
 
 
-def hop(search: Search, progress: Progress, label: Label, kind: int) -> None:
-    """Goes on from a running stage to every node it may."""
-    cut = progress.sizes[CUT]
-    late = search.limits.latency
-    cost = label["cost"] + search.cost.upto[kind, cut]
-    latency = label["latency"] + late.upto[kind, cut]
-    if not is_open(search, progress, cost, latency, HOP, cut, kind, label["state"]):
-        return
-    for onto in range(len(progress.num_running)):
-        if may_hop(search.limits, cut, kind, onto):
-            start_stage(
-                search,
-                progress,
-                cut,
-                onto,
-                cost + hop_cost(search.cost, cut, kind, onto),
-                latency + hop_cost(late, cut, kind, onto),
-                label["used"],
-                label["state"],
-                label["stage"],
-            )
+def trace_back(stages: Records, last: int, num_operators: int) -> tuple[Integers, Integers]:
+    """Stops and kinds of the plan that a stage is the last of."""
+    num_stages = 0
+    i = last
+    while i != NONE:
+        num_stages += 1
+        i = stages[i]["before"]
+    stops = np.empty(num_stages, dtype=np.int64)
+    kinds = np.empty(num_stages, dtype=np.int64)
+    stop = num_operators
+    i = last
+    for k in range(num_stages - 1, -1, -1):
+        stops[k] = stop
+        kinds[k] = stages[i]["kind"]
+        stop = stages[i]["cut"]
+        i = stages[i]["before"]
+    return stops, kinds
 
 
-def stop_the_closed(search: Search, progress: Progress) -> None:
-    """Only labels that may run on stay."""
-    cut = progress.sizes[CUT]
-    late = search.limits.latency
-    for kind in range(len(progress.num_running)):
-        running = progress.running[kind]
-        kept = 0
-        for i in range(progress.num_running[kind]):
-            label = running[i]
-            cost = label["cost"] + search.cost.upto[kind, cut] - search.cost.overhead[kind]
-            latency = label["latency"] + late.upto[kind, cut] - late.overhead[kind]
-            if label["farthest"] > cut and is_open(
-                search, progress, cost, latency, RUN, cut, kind, label["state"]
-            ):
-                running[kept] = label
-                kept += 1
-        progress.num_running[kind] = kept
+def hops_at(costs: Costs, cut: int) -> Floats:
+    """The cost of every hop at a cut, [N + 1, N + 1]; the source is the last."""
+    num_kinds = len(costs.overhead)
+    hops = np.zeros((num_kinds + 1, num_kinds + 1))
+    for source in range(num_kinds):
+        hops[NONE, source] = hop_cost(costs, cut, NONE, source)
+        hops[source, NONE] = hop_cost(costs, cut, source, NONE)
+        for target in range(num_kinds):
+            hops[source, target] = hop_cost(costs, cut, source, target)
+    return hops
 
 
 def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
     """Searches cut by cut for what costs less than a ceiling; False when cut short."""
-    sizes = progress.sizes
-    num_kinds, num_operators = search.limits.farthest.shape
+    # Each pass through a tuple of arrays takes as long as the work on one label.
+    running, num_running, found, kept, plans, overused, sizes, until = progress
+    uses, guards, next_state, to_go = search.uses, search.guards, search.next_state, search.to_go
+    prices, whole_front, bound_latency = search.prices, search.whole_front, search.bound_latency
+    slo_ms, cost_tie, ceiling = search.slo_ms, search.cost_tie, search.ceiling
+    farthest, max_part_ms = search.limits.farthest, search.limits.max_part_ms
+    cost_upto, cost_overhead = search.cost.upto, search.cost.overhead
+    late_upto, late_overhead = search.limits.latency.upto, search.limits.latency.overhead
+    num_kinds, num_operators = farthest.shape
+    stage_limit = num_kinds  # the resource
+    cost_out = hops_at(search.cost, num_operators)[:, NONE].copy()
+    late_out = hops_at(search.limits.latency, num_operators)[:, NONE].copy()
+
+    found = grown(found, 0, sizes[KEPT] + num_kinds)
     sizes[FOUND] = 0
-    sizes[STAGES] = 0
-    progress.num_running[:] = 0
-    progress.num_starting[:] = 0
-    progress = with_room(progress)
     for i in range(sizes[KEPT]):
-        if sizes[FOUND] == len(progress.found):
-            progress = with_room(progress)
-        point = progress.kept[i]
+        point = kept[i]
         size = insert(
-            progress.found,
-            sizes[FOUND],
-            search.whole_front,
-            search.ceiling,
-            point["latency"],
-            point["cost"],
-            NONE,
+            found, sizes[FOUND], whole_front, ceiling, point["latency"], point["cost"], NONE
         )
         sizes[FOUND] = max(size, sizes[FOUND])
-    progress = with_room(progress)
-    for kind in range(num_kinds):
-        if may_hop(search.limits, 0, NONE, kind):
-            cost = hop_cost(search.cost, 0, NONE, kind)
-            latency = hop_cost(search.limits.latency, 0, NONE, kind)
-            start_stage(search, progress, 0, kind, cost, latency, 0, 0, NONE)
-    progress = with_room(progress)
-    merge_starts(search, progress)
+    starting = np.zeros((num_kinds, 4), dtype=running.dtype)
+    num_starting = np.zeros(num_kinds, dtype=np.int64)
+    stages = np.zeros(64, dtype=STAGE_START)
+    num_stages = 0
     looks = 0
-    for cut in range(1, num_operators):
+    finished = True
+    # One label, that of the source, is all that runs before the first cut.
+    num_running[:] = 0
+    for cut in range(num_operators):
         sizes[CUT] = cut
-        for kind in range(num_kinds):
-            for i in range(progress.num_running[kind]):
+        cost_hops = hops_at(search.cost, cut)
+        late_hops = hops_at(search.limits.latency, cut)
+        for kind in range(num_kinds if cut > 0 else 1):
+            for i in range(num_running[kind] if cut > 0 else 1):
                 looks += 1
-                if looks % LABELS_BETWEEN_LOOKS == 0 and progress.until[0] != 0:
-                    return False, progress
-                if lacks_room(progress):
-                    progress = with_room(progress)
-                hop(search, progress, progress.running[kind, i], kind)
-        if sizes[STAGES] > MOST_STAGES:
-            return False, progress
-        stop_the_closed(search, progress)
-        progress = with_room(progress)
-        merge_starts(search, progress)
-    for i in range(sizes[FOUND]):
-        if progress.found[i]["id"] != NONE:
-            num_stages = trace_back(progress, progress.found[i]["id"])
-            kinds = progress.kinds[:num_stages]
-            note_overused(search.uses.limits, kinds, progress.overused, sizes)
-    return True, progress
+                if looks % LABELS_BETWEEN_LOOKS == 0 and until[0] != 0:
+                    finished = False
+                    break
+                if (
+                    num_stages + num_kinds > len(stages)
+                    or sizes[FOUND] + num_kinds > len(found)
+                    or sizes[KEPT] + num_kinds > len(kept)
+                    or sizes[PLANS] + num_kinds * (2 * num_operators + 1) > len(plans)
+                ):
+                    stages = grown(stages, num_stages, num_kinds)
+                    found = grown(found, sizes[FOUND], num_kinds)
+                    kept = grown(kept, sizes[KEPT], num_kinds)
+                    plans = grown(plans, sizes[PLANS], num_kinds * (2 * num_operators + 1))
+                source, cost, latency, used, state, before = NONE, 0.0, 0.0, 0, 0, NONE
+                if cut > 0:
+                    label = running[kind, i]
+                    source, state = kind, label["state"]
+                    used, before = label["used"], label["stage"]
+                    cost = label["cost"] + cost_upto[kind, cut]
+                    latency = label["latency"] + late_upto[kind, cut]
+                    if not is_open(
+                        found,
+                        sizes[FOUND],
+                        prices,
+                        to_go[HOP, cut, kind, state],
+                        cost,
+                        latency,
+                        whole_front,
+                        bound_latency,
+                        slo_ms,
+                        ceiling,
+                    ):
+                        continue
+                if not is_left(uses, used, stage_limit):
+                    continue
+                for onto in range(num_kinds):
+                    after = next_state[onto, state]
+                    if (
+                        late_hops[source, onto] > max_part_ms
+                        or after == NONE
+                        or not is_left(uses, used, onto)
+                    ):
+                        continue
+                    cost_there = cost + cost_hops[source, onto]
+                    late_there = latency + late_hops[source, onto]
+                    if not is_open(
+                        found,
+                        sizes[FOUND],
+                        prices,
+                        to_go[RUN, cut, onto, after],
+                        cost_there,
+                        late_there,
+                        whole_front,
+                        bound_latency,
+                        slo_ms,
+                        ceiling,
+                    ):
+                        continue
+                    if num_starting[onto] >= starting.shape[1]:
+                        starting = widened(starting, num_starting[onto])
+                    label = starting[onto, num_starting[onto]]
+                    label["cost"] = cost_there - cost_upto[onto, cut] + cost_overhead[onto]
+                    label["latency"] = late_there - late_upto[onto, cut] + late_overhead[onto]
+                    label["used"] = with_use(uses, with_use(uses, used, onto), stage_limit)
+                    label["state"] = after
+                    label["farthest"] = farthest[onto, cut]
+                    label["stage"] = num_stages
+                    size = join(
+                        running[onto],
+                        num_running[onto],
+                        starting[onto],
+                        num_starting[onto],
+                        guards,
+                        cost_tie,
+                        bound_latency,
+                    )
+                    if size == NONE:
+                        continue
+                    num_starting[onto] = size
+                    stage = stages[num_stages]
+                    stage["cut"] = cut
+                    stage["kind"] = onto
+                    stage["before"] = before
+                    num_stages += 1
+                    if farthest[onto, cut] < num_operators or late_out[onto] > max_part_ms:
+                        continue
+                    # Completes a plan on the node that it is on, where latency permits.
+                    label = starting[onto, size - 1]
+                    whole_ms = label["latency"] + late_upto[onto, num_operators] + late_out[onto]
+                    if whole_ms > slo_ms * ROUNDING_SLACK:
+                        continue
+                    whole = label["cost"] + cost_upto[onto, num_operators] + cost_out[onto]
+                    size = insert(
+                        found, sizes[FOUND], whole_front, ceiling, whole_ms, whole, label["stage"]
+                    )
+                    if size != NONE:
+                        sizes[FOUND] = size
+                        stops, kinds = trace_back(stages, label["stage"], num_operators)
+                        whole_ms = sum_of_parts(search.limits.latency, stops, kinds)
+                        over = note_overused(uses[LIMIT], kinds, overused, sizes)
+                        if not over and whole_ms <= slo_ms:
+                            whole = sum_of_parts(search.cost, stops, kinds)
+                            keep(kept, plans, sizes, whole_front, whole_ms, whole, stops, kinds)
+            if not finished:
+                break
+        if num_stages > MOST_STAGES:
+            finished = False
+        if not finished:
+            break
+        for kind in range(num_kinds):
+            # Only what may run on stays.
+            size = 0
+            for i in range(num_running[kind]):
+                label = running[kind, i]
+                if label["farthest"] > cut and is_open(
+                    found,
+                    sizes[FOUND],
+                    prices,
+                    to_go[RUN, cut, kind, label["state"]],
+                    label["cost"] + cost_upto[kind, cut] - cost_overhead[kind],
+                    label["latency"] + late_upto[kind, cut] - late_overhead[kind],
+                    whole_front,
+                    bound_latency,
+                    slo_ms,
+                    ceiling,
+                ):
+                    running[kind, size] = label
+                    size += 1
+            running = widened(running, size + num_starting[kind])
+            num_running[kind] = merge(
+                running[kind],
+                size,
+                starting[kind],
+                num_starting[kind],
+                guards,
+                cost_tie,
+                bound_latency,
+            )
+            num_starting[kind] = 0
+    if finished:
+        for i in range(sizes[FOUND]):
+            if found[i]["id"] != NONE:
+                _, kinds = trace_back(stages, found[i]["id"], num_operators)
+                note_overused(uses[LIMIT], kinds, overused, sizes)
+    return finished, Progress(running, num_running, found, kept, plans, overused, sizes, until)
 
 
 def share_below(value: float, bound: float) -> float:
@@ -774,12 +764,12 @@ def front_gap(search: Search, progress: Progress, cut_short: bool) -> float:
     for kind in range(len(progress.num_running)):
         for i in range(progress.num_running[kind]):
             label = progress.running[kind, i]
-            rest = search.latency_to_go[:, cut, kind, label["state"]]
+            run = search.to_go[RUN, cut, kind, label["state"]]
+            hop = search.to_go[HOP, cut, kind, label["state"]]
             latency = label["latency"] + late.upto[kind, cut]
-            latency += min(rest[HOP], rest[RUN] - late.overhead[kind])
-            rest = search.cost_to_go[:, cut, kind, label["state"]]
+            latency += min(hop[LATENCY], run[LATENCY] - late.overhead[kind])
             cost = label["cost"] + search.cost.upto[kind, cut]
-            cost += min(rest[HOP], rest[RUN] - search.cost.overhead[kind])
+            cost += min(hop[COST], run[COST] - search.cost.overhead[kind])
             widest = max(widest, gap_to(progress, latency, cost))
     return widest
 
@@ -923,16 +913,30 @@ def run_layer(
 
 
 def most_advanced(
-    items: Integers, first: int, end: int, rows: Integers, viable: Integers, width: int
+    items: Integers,
+    first: int,
+    end: int,
+    rows: Integers,
+    viable: Integers,
+    num_operators: int,
+    width: int,
 ) -> int:
     """Brings forward the items that are farthest beyond where the nodes left must take over;
     where they end.
     """
-    advance = np.empty(end - first, dtype=np.int64)
-    for i in range(first, end):
-        advance[i - first] = viable[items[i, 0]] - last_cut(rows[items[i, 2]])
-    ranked = np.argsort(advance, kind="mergesort")[:width]
-    items[first : first + width] = items[first:end][ranked]
+    behind = np.empty(end - first, dtype=np.int64)
+    place = np.zeros(2 * num_operators + 2, dtype=np.int64)
+    for i in range(end - first):
+        state, row = items[first + i, 0], items[first + i, 2]
+        behind[i] = num_operators + viable[state] - last_cut(rows[row])
+        place[behind[i] + 1] += 1
+    for i in range(1, len(place)):
+        place[i] += place[i - 1]
+    ranked = np.empty((end - first, items.shape[1]), dtype=np.int64)
+    for i in range(end - first):
+        ranked[place[behind[i]]] = items[first + i]
+        place[behind[i]] += 1
+    items[first : first + width] = ranked[:width]
     return first + width
 
 
@@ -989,7 +993,7 @@ def fewest_stages(
         if until[0] != 0:
             return CUT_SHORT, no_plan, no_plan
         if end - first > width:
-            end = most_advanced(items, first, end, rows, viable, width)
+            end = most_advanced(items, first, end, rows, viable, num_operators, width)
         layers.append(end)
         last = end
         for i in range(first, last):
@@ -1083,7 +1087,6 @@ class Kernels(NamedTuple):
     farthest_stops: Callable[..., Integers]
     cost_to_go: Callable[..., tuple[Floats, float]]
     best_plan: Callable[..., tuple[Integers, Integers]]
-    keep: Callable[..., bool]
     explore: Callable[..., tuple[bool, Progress]]
     gap_to: Callable[..., float]
     front_gap: Callable[..., float]
@@ -1097,7 +1100,6 @@ KERNELS = Kernels(
     farthest_stops,
     cost_to_go,
     best_plan,
-    keep,
     explore,
     gap_to,
     front_gap,
@@ -1113,23 +1115,18 @@ HELPERS: tuple[Any, ...] = (
     least_cost,
     first_later,
     insert,
-    below_limit,
+    is_left,
     with_use,
     note_overused,
     keep,
     grown,
     widened,
-    lacks_room,
-    with_room,
-    matches,
-    is_inside,
     is_open,
+    matches,
+    join,
+    merge,
     trace_back,
-    finish,
-    start_stage,
-    merge_starts,
-    hop,
-    stop_the_closed,
+    hops_at,
     share_below,
     gap_to,
     put,

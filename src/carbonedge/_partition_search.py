@@ -5,12 +5,12 @@ The reasons stand in ``cpp/src``, in label_search.cpp and throughput.cpp.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,6 +20,7 @@ from carbonedge._partition_kernels import (
     FOUND,
     KEPT,
     LABEL,
+    LIMIT,
     NO_PLAN,
     NONE,
     NUM_SIZES,
@@ -27,7 +28,7 @@ from carbonedge._partition_kernels import (
     PLANS,
     POINT,
     ROUNDING_SLACK,
-    STAGE_START,
+    SHIFT,
     TIE,
     Costs,
     Floats,
@@ -36,9 +37,9 @@ from carbonedge._partition_kernels import (
     Progress,
     Search,
     StageLimits,
-    Uses,
     grown,
-    with_room,
+    keep,
+    note_overused,
 )
 
 __all__ = ["solve_partition"]
@@ -131,7 +132,8 @@ class Chain:
 
     def resources(self, max_stages: int) -> Integers:
         """How often a plan may use each kind, and how many stages it may have."""
-        return np.minimum(np.append(self.count, max_stages), len(self.memory_mb))
+        limits: Integers = np.append(self.count, max_stages)
+        return limits.clip(max=len(self.memory_mb))
 
 
 def costs_of(
@@ -150,25 +152,30 @@ def costs_of(
 
 def plus(costs: Costs, other: Costs, factor: float) -> Costs:
     """A measure and `factor` times another one."""
-    return Costs(
-        *(a + factor * b for a, b in zip(costs[:4], other[:4], strict=True)),
-        costs.cut_mb,
-        costs.source,
+    return costs._replace(
+        upto=costs.upto + factor * other.upto,
+        overhead=costs.overhead + factor * other.overhead,
+        fixed=costs.fixed + factor * other.fixed,
+        per_mb=costs.per_mb + factor * other.per_mb,
     )
 
 
 def times(costs: Costs, factor: float) -> Costs:
     """A measure times a factor above zero."""
-    return Costs(*(a * factor for a in costs[:4]), costs.cut_mb, costs.source)
+    return costs._replace(
+        upto=costs.upto * factor,
+        overhead=costs.overhead * factor,
+        fixed=costs.fixed * factor,
+        per_mb=costs.per_mb * factor,
+    )
 
 
 def overused(limits: Integers, kinds: Integers) -> list[int]:
-    """What a plan uses more often than it may, in the order in which it shows."""
-    times = np.bincount(kinds, minlength=len(limits))
-    times[-1] = len(kinds)
-    over = np.flatnonzero(times > limits)
-    nth = {k: np.flatnonzero(kinds == k)[limits[k]] for k in over if k + 1 < len(limits)}
-    return sorted((int(k) for k in over), key=lambda k: nth.get(k, len(kinds)))
+    """What a plan uses more often than it may."""
+    over = np.zeros(len(limits), dtype=np.int64)
+    sizes = np.zeros(NUM_SIZES, dtype=np.int64)
+    note_overused(limits, kinds, over, sizes)
+    return [int(resource) for resource in over[: sizes[OVERUSED]]]
 
 
 class UseStates:
@@ -233,22 +240,15 @@ class LabelSearch:
         resources = chain.resources(limits.max_stages)
         self._states = UseStates(resources)
         self._stage_limits = chain.stage_limits(kernels, limits.max_part_ms)
-        num_kinds, num_operators = self._stage_limits.farthest.shape
-        none = np.zeros((0, 0, 0, 0))
-        widths = [int(limit).bit_length() for limit in resources]
+        num_kinds = len(self._stage_limits.farthest)
+        counted = [(1 << int(limit).bit_length()) - 1 for limit in resources]
         self._search = Search(
             cost=chain.priced(prices),
             limits=self._stage_limits,
-            uses=Uses(
-                resources,
-                np.full(num_kinds + 1, NONE),
-                np.array([(1 << width) - 1 for width in widths]),
-                0,
-            ),
+            uses=np.array([resources, np.full(num_kinds + 1, NONE), counted]),
+            guards=0,
             next_state=self._states.next,
-            cost_to_go=none,
-            latency_to_go=none,
-            dual_to_go=none[np.newaxis],
+            to_go=np.zeros((0, 0, 0, 0, 0)),
             prices=np.zeros(0),
             whole_front=whole_front,
             bound_latency=self._bound_latency,
@@ -260,18 +260,15 @@ class LabelSearch:
         self._progress = Progress(
             running=np.zeros((num_kinds, 4), dtype=LABEL),
             num_running=np.zeros(num_kinds, dtype=np.int64),
-            starting=np.zeros((num_kinds, 4), dtype=LABEL),
-            num_starting=np.zeros(num_kinds, dtype=np.int64),
-            stages=np.zeros(0, dtype=STAGE_START),
             found=np.zeros(0, dtype=POINT),
             kept=np.zeros(0, dtype=POINT),
             plans=np.zeros(0, dtype=np.int64),
             overused=np.zeros(num_kinds + 1, dtype=np.int64),
-            stops=np.zeros(num_operators, dtype=np.int64),
-            kinds=np.zeros(num_operators, dtype=np.int64),
             sizes=np.zeros(NUM_SIZES, dtype=np.int64),
             until=self._deadline.flag,
         )
+        self._cost_to_go = self._latency_to_go = np.zeros((0, 0, 0, 0))
+        self._duals: list[tuple[float, Floats]] = []
         self._lower = 0.0  # no plan costs less
         self._explored = self._cut_short = False
 
@@ -281,15 +278,21 @@ class LabelSearch:
         finally:
             self._deadline.close()
 
+    def compile_gaps(self) -> None:
+        """Runs, and then what only a search that is cut short does."""
+        self.run()
+        self._kernels.gap_to(self._progress, *self._whole)
+        self._kernels.front_gap(self._search, self._progress, True)
+
     def _run(self) -> Found:
         while True:
             self._sizes[OVERUSED] = 0
             self._explored = self._cut_short = False
-            to_go, whole = self._table(self._search.cost)
+            self._cost_to_go, whole = self._table(self._search.cost)
             if math.isinf(whole):
                 return self._answer(True)
             self._lower = max(self._lower, whole)
-            self._search = self._search._replace(cost_to_go=to_go, cost_tie=self._lower * 1e-12)
+            self._search = self._search._replace(cost_tie=self._lower * 1e-12)
             finished = self._find_front(whole) if self._whole_front else self._find_least()
             if not finished:
                 return self._answer(False)
@@ -309,13 +312,13 @@ class LabelSearch:
         return self._kernels.cost_to_go(costs, self._stage_limits, self._states.next)
 
     def _find_least(self) -> bool:
-        cheapest = self._best_plan(self._search.cost, self._search.cost_to_go)
+        cheapest = self._best_plan(self._search.cost, self._cost_to_go)
         if self._keep(cheapest):
             return True
         latency = self._kernels.sum_of_parts(self._chain.latency, *cheapest)
         if latency <= self._limits.slo_ms and self._may_track():
             return True
-        self._set_duals([])
+        self._duals = []
         if self._bound_latency and not self._price_latency():
             return True
         self._sizes[OVERUSED] = 0
@@ -329,8 +332,7 @@ class LabelSearch:
         return True
 
     def _find_front(self, least: float) -> bool:
-        to_go, quickest = self._table(self._chain.latency)
-        self._search = self._search._replace(latency_to_go=to_go)
+        self._latency_to_go, quickest = self._table(self._chain.latency)
         if quickest > self._limits.slo_ms * ROUNDING_SLACK:
             return True
         self._whole = quickest, least
@@ -342,11 +344,10 @@ class LabelSearch:
 
     def _price_latency(self) -> bool:
         latency = self._chain.latency
-        to_go, quickest = self._table(latency)
-        self._search = self._search._replace(latency_to_go=to_go)
+        self._latency_to_go, quickest = self._table(latency)
         if quickest > self._limits.slo_ms * ROUNDING_SLACK:
             return False
-        self._keep(self._best_plan(latency, to_go))
+        self._keep(self._best_plan(latency, self._latency_to_go))
         if self._lower <= 0.0 or quickest <= 0.0:
             return True
         stateless = np.zeros((len(self._chain.count), 1), dtype=np.int64)
@@ -372,7 +373,7 @@ class LabelSearch:
             attempt(best - step)
             step /= 2.0
         dual, whole = self._table(plus(self._search.cost, latency, best))
-        self._set_duals([(best, dual)])
+        self._duals = [(best, dual)]
         self._lower = max(self._lower, whole - best * self._limits.slo_ms)
         return True
 
@@ -385,12 +386,10 @@ class LabelSearch:
             sum_of_parts = self._kernels.sum_of_parts
             return sum_of_parts(latency, *plan), sum_of_parts(cost, *plan)
 
-        duals: list[tuple[float, Floats]] = []
-        edges = [
-            (vertex(latency, self._search.latency_to_go), vertex(cost, self._search.cost_to_go))
-        ]
+        self._duals = []
+        edges = [(vertex(latency, self._latency_to_go), vertex(cost, self._cost_to_go))]
         for quicker, cheaper in edges:
-            if len(duals) == MOST_PRICES:
+            if len(self._duals) == MOST_PRICES:
                 break
             apart = cheaper[0] - quicker[0]
             price = (quicker[1] - cheaper[1]) / apart if apart != 0.0 else 0.0
@@ -398,37 +397,42 @@ class LabelSearch:
                 continue
             costs = plus(cost, latency, price)
             to_go, whole = self._table(costs)
-            duals.append((price, to_go))
+            self._duals.append((price, to_go))
             line = quicker[1] + price * quicker[0]
             if whole * TIE >= line:
                 continue
             between = vertex(costs, to_go)
             edges.append((quicker, between))
             edges.append((between, cheaper))
-        self._set_duals(duals)
-
-    def _set_duals(self, duals: list[tuple[float, Floats]]) -> None:
-        tables = [to_go for _, to_go in duals]
-        self._search = self._search._replace(
-            prices=np.array([price for price, _ in duals], dtype=np.float64),
-            dual_to_go=np.stack(tables) if tables else np.zeros((0, 0, 0, 0, 0)),
-        )
 
     def _explore(self, ceiling: float) -> bool:
         self._deadline.watch()
-        self._search = self._search._replace(next_state=self._states.next, ceiling=ceiling)
+        tables = [self._cost_to_go]
+        if self._bound_latency:
+            tables += [self._latency_to_go, *(to_go for _, to_go in self._duals)]
+        self._search = self._search._replace(
+            next_state=self._states.next,
+            to_go=np.stack(tables, axis=-1),
+            prices=np.array([price for price, _ in self._duals]),
+            ceiling=ceiling,
+        )
         finished, self._progress = self._kernels.explore(self._search, self._progress)
         self._explored, self._cut_short = True, not finished
         return finished
 
     def _keep(self, plan: Plan) -> bool:
-        sizes = self._sizes
-        progress = self._progress
-        if sizes[KEPT] == len(progress.kept) or (
-            sizes[PLANS] + 2 * len(plan[0]) + 1 > len(progress.plans)
-        ):
-            self._progress = with_room(progress)
-        return self._kernels.keep(self._search, self._progress, *plan)
+        progress, sizes = self._progress, self._sizes
+        stops, kinds = plan
+        latency = self._kernels.sum_of_parts(self._chain.latency, stops, kinds)
+        over = note_overused(self._search.uses[LIMIT], kinds, progress.overused, sizes)
+        if over or latency > self._limits.slo_ms:
+            return False
+        cost = self._kernels.sum_of_parts(self._search.cost, stops, kinds)
+        kept = grown(progress.kept, sizes[KEPT], 1)
+        plans = grown(progress.plans, sizes[PLANS], 2 * len(stops) + 1)
+        self._progress = progress._replace(kept=kept, plans=plans)
+        keep(kept, plans, sizes, self._whole_front, latency, cost, stops, kinds)
+        return True
 
     def _most_states(self) -> int:
         tables = MOST_PRICES + 2 if self._whole_front else 3 if self._bound_latency else 1
@@ -439,19 +443,17 @@ class LabelSearch:
         return any(self._states.fit([resource], most) for resource in self._overused())
 
     def _track_overused(self) -> bool:
-        over = self._overused()
+        uses, guards = self._search.uses.copy(), self._search.guards
         any_is = False
-        uses = self._search.uses
-        shifts, guards = uses.shifts.copy(), uses.guards
-        for resource in over:
-            width = int(uses.limits[resource]).bit_length()
-            if shifts[resource] == NONE and self._bits + width + 1 <= MOST_BITS:
-                shifts[resource] = self._bits
+        for resource in self._overused():
+            width = int(uses[LIMIT, resource]).bit_length()
+            if uses[SHIFT, resource] == NONE and self._bits + width + 1 <= MOST_BITS:
+                uses[SHIFT, resource] = self._bits
                 self._bits += width + 1
                 guards |= 1 << (self._bits - 1)
                 any_is = True
-        self._search = self._search._replace(uses=uses._replace(shifts=shifts, guards=guards))
-        return self._states.track(over, self._most_states()) or any_is
+        self._search = self._search._replace(uses=uses, guards=guards)
+        return self._states.track(self._overused(), self._most_states()) or any_is
 
     def _best_plan(self, costs: Costs, to_go: Floats) -> Plan:
         return self._kernels.best_plan(costs, self._stage_limits, self._states.next, to_go)
@@ -652,6 +654,33 @@ def chain_of(
     )
 
 
+@functools.cache
+def compiled(kernels: Kernels) -> Kernels:
+    """The same, each of which has run: to compile them is no part of a search's time."""
+    two, four = np.ones(2), np.ones((2, 2))
+    chain = chain_of(
+        time_ms=four,
+        energy_j=four,
+        memory_mb=two,
+        cut_mb=np.ones(3),
+        count=np.ones(2, dtype=np.int64),
+        node_memory_mb=2 * two,
+        grams_per_j=two,
+        grams_per_ms=two,
+        link_latency_ms=four,
+        link_mbps=four,
+        link_j_per_mb=four,
+        link_grams_per_j=four,
+        stage_overhead_ms=two,
+        stage_overhead_j=two,
+        source=NONE,
+    )
+    limits = Limits(math.inf, 2, math.inf, math.inf)
+    ThroughputSearch(kernels, chain, limits).run()
+    LabelSearch(kernels, chain, (1.0, 1.0, 1.0), limits, True).compile_gaps()
+    return kernels
+
+
 def solve_partition(
     kernels: Kernels,
     time_ms: ArrayLike,
@@ -700,6 +729,7 @@ def solve_partition(
             floats(stage_overhead_j),
             source,
         )
+        kernels = compiled(kernels)
         limits = Limits(float(slo_ms), max_stages, float(max_part_ms), float(time_limit_s))
         if search == "throughput":
             return ThroughputSearch(kernels, chain, limits).run()
