@@ -15,7 +15,7 @@ from carbonedge.cluster import Cluster
 from carbonedge.experiments.comparison import NOTE, Comparison
 from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
-from carbonedge.planning import Plan
+from carbonedge.planning import ModelGraph, Plan, Profile
 from carbonedge.planning.difference import TOLERANCE
 from carbonedge.planning.manifest import End, Manifest
 from carbonedge.runtime.verification import UNITS, WOBBLES, Verification
@@ -27,6 +27,7 @@ __all__ = [
     "print_comparison",
     "print_manifest",
     "print_plan",
+    "print_profile",
     "print_ranking",
     "print_sweep",
     "print_verification",
@@ -40,6 +41,7 @@ LEAST_WIDTH = 80
 """Of tables of numbers: in a narrower terminal lines break, for a number cut short misleads."""
 
 MOST_TIMES = 8
+SLOWEST = 10
 COMPONENTS = tuple(field.name for field in dataclasses.fields(Weights))
 
 TEXT_COLUMNS = (
@@ -52,6 +54,8 @@ TEXT_COLUMNS = (
     "link",
     "then crosses",
     "passed over",
+    "type",
+    "slowest",
     "why",
     "file",
     "takes",
@@ -132,6 +136,47 @@ def print_plan(plan: Plan) -> None:
         f"One inference: {plan.latency_ms:.2f} ms, {plan.energy_j:.4f} J, "
         f"{plan.emissions_g:.3e} gCO2eq, {plan.throughput_rps:.1f} requests/s when pipelined; "
         f"{proof} {plan.objective} ({plan.costs} costs, modelled energy).",
+        soft_wrap=True,
+    )
+
+
+def print_profile(model: ModelGraph, profile: Profile) -> None:
+    """Print where the time of a run goes: by type of operator, and the slowest ones."""
+    console = _console()
+    kinds = _table("type", "operators", "million MACs", "ms", "%")
+    by_type: dict[str, list[int]] = {}
+    for position, operator in enumerate(model.operators):
+        by_type.setdefault(operator.op_type, []).append(position)
+    rows = [(float(profile.time_ms[members].sum()), members) for members in by_type.values()]
+    for time_ms, members in sorted(rows, reverse=True):
+        work = sum(model.operators[position].macs for position in members)
+        kinds.add_row(
+            model.operators[members[0]].op_type,
+            str(len(members)),
+            f"{work / 1e6:.1f}",
+            f"{time_ms:.3f}",
+            f"{100 * time_ms / profile.run_ms:.1f}",
+        )
+    slowest = _table("slowest", "type", "position", "ms", "%")
+    for position in profile.time_ms.argsort()[::-1][:SLOWEST]:
+        operator, time_ms = model.operators[position], profile.time_ms[position]
+        slowest.add_row(
+            operator.name,
+            operator.op_type,
+            str(position),
+            f"{time_ms:.3f}",
+            f"{100 * time_ms / profile.run_ms:.1f}",
+        )
+    console.print(kinds)
+    console.print()
+    console.print(slowest)
+    conditions = profile.conditions
+    threads = conditions.threads or "all"
+    console.print(
+        f"One run: {profile.run_ms:.3f} ms, {profile.overhead_ms:.3f} ms of them beside the "
+        f"operators. {conditions.cpu}, threads: {threads}, ONNX Runtime "
+        f"{conditions.onnxruntime}; {len(profile.positions)} of {len(model.cuts)} cuts part "
+        "nothing that is fused.",
         soft_wrap=True,
     )
 

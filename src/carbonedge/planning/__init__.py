@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.cuts import Cut
+from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.operators import Operator
 from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.profile import Profile, read_profile
+from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.split import StageModel, split
 from carbonedge.planning.tensor import Tensor
@@ -21,14 +24,18 @@ __all__ = [
     "PartitionProblem",
     "PartitionSolution",
     "Plan",
+    "Profile",
     "Stage",
     "StageModel",
     "Tensor",
     "Transfer",
     "load_model",
+    "measure",
     "operator_costs",
     "partition",
     "partition_for_mode",
     "partition_problem",
+    "read_profile",
+    "sized",
     "split",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.model import Cut, ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.profile import Profile
+from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -30,6 +32,9 @@ def partition(
     slo_ms: float | None = None,
     max_stages: int | None = None,
     costs: str | OperatorCosts = "measured",
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> Plan:
@@ -53,6 +58,10 @@ def partition(
         The plan may not have more.
     costs
         ``"measured"`` here, ``"macs"``, ``"paper"``, or costs from `operator_costs`.
+    feed
+        Inputs whose sizes the plan is for, and to measure with.
+    profile, all_cuts
+        See `operator_costs`, which has them in it when it made `costs`.
     providers, sess_options
         ONNX Runtime's, for measuring.
 
@@ -68,12 +77,23 @@ def partition(
         If an argument is out of its range.
     """
     graph = load_model(model)
+    if feed is not None:
+        graph = sized(graph, feed)
     for node in cluster.nodes:
         node.known_intensity()
     if isinstance(costs, str):
         costs = operator_costs(
-            graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
+            graph,
+            cluster.nodes,
+            costs,
+            feed=feed,
+            profile=profile,
+            all_cuts=all_cuts,
+            providers=providers,
+            sess_options=sess_options,
         )
+    elif profile is not None or all_cuts:
+        raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
     problem = partition_problem(graph, cluster, costs)
     cuts = _usable_cuts(graph, costs)
     solution = problem.solve(objective, slo_ms=slo_ms, max_stages=max_stages)
