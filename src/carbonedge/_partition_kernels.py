@@ -96,6 +96,7 @@ class Search(NamedTuple):
     bound_latency: bool
     slo_ms: float
     cost_tie: float
+    latency_tie: float
     ceiling: float
 
 
@@ -457,12 +458,12 @@ def is_open(
         following += 1
 
 
-def matches(a: Label, b: Label, guards: int, cost_tie: float, bound_latency: bool) -> bool:
-    """Whether label a is as good as b in every way."""
+def matches(a: Label, b: Label, guards: int, cost_tie: float, latency_tie: float) -> bool:
+    """Whether label a is as good as b in every way; any latency is, within an infinite tie."""
     return (
         a["cost"] <= b["cost"] + cost_tie
         and (((b["used"] | guards) - a["used"]) & guards) == guards
-        and (not bound_latency or a["latency"] <= b["latency"])
+        and a["latency"] <= b["latency"] + latency_tie
         and a["farthest"] >= b["farthest"]
     )
 
@@ -474,21 +475,21 @@ def join(
     num_starting: int,
     guards: int,
     cost_tie: float,
-    bound_latency: bool,
+    latency_tie: float,
 ) -> int:
     """Puts the label that stands behind those starting among them, but for those that it
     matches, unless one matches it; how many there are, or NONE.
     """
     label = starting[num_starting]
     for i in range(num_running):
-        if matches(running[i], label, guards, cost_tie, bound_latency):
+        if matches(running[i], label, guards, cost_tie, latency_tie):
             return NONE
     for i in range(num_starting):
-        if matches(starting[i], label, guards, cost_tie, bound_latency):
+        if matches(starting[i], label, guards, cost_tie, latency_tie):
             return NONE
     kept = 0
     for i in range(num_starting):
-        if not matches(label, starting[i], guards, cost_tie, bound_latency):
+        if not matches(label, starting[i], guards, cost_tie, latency_tie):
             starting[kept] = starting[i]
             kept += 1
     starting[kept] = label
@@ -502,14 +503,14 @@ def merge(
     num_starting: int,
     guards: int,
     cost_tie: float,
-    bound_latency: bool,
+    latency_tie: float,
 ) -> int:
     """Started stages join those that run, but those they match or beat; how many then run."""
     kept = 0
     for i in range(num_running):
         matched = False
         for j in range(num_starting):
-            if matches(starting[j], running[i], guards, cost_tie, bound_latency):
+            if matches(starting[j], running[i], guards, cost_tie, latency_tie):
                 matched = True
                 break
         if not matched:
@@ -557,7 +558,8 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
     running, num_running, found, kept, plans, overused, sizes, until = progress
     uses, guards, next_state, to_go = search.uses, search.guards, search.next_state, search.to_go
     prices, whole_front, bound_latency = search.prices, search.whole_front, search.bound_latency
-    slo_ms, cost_tie, ceiling = search.slo_ms, search.cost_tie, search.ceiling
+    slo_ms, ceiling = search.slo_ms, search.ceiling
+    cost_tie, latency_tie = search.cost_tie, search.latency_tie
     farthest, max_part_ms = search.limits.farthest, search.limits.max_part_ms
     cost_upto, cost_overhead = search.cost.upto, search.cost.overhead
     late_upto, late_overhead = search.limits.latency.upto, search.limits.latency.overhead
@@ -663,7 +665,7 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                         num_starting[onto],
                         guards,
                         cost_tie,
-                        bound_latency,
+                        latency_tie,
                     )
                     if size == NONE:
                         continue
@@ -725,7 +727,7 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                 num_starting[kind],
                 guards,
                 cost_tie,
-                bound_latency,
+                latency_tie,
             )
             num_starting[kind] = 0
     if finished:

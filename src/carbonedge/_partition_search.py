@@ -45,6 +45,7 @@ from carbonedge._partition_kernels import (
 __all__ = ["solve_partition"]
 
 MOST_BITS = 62
+TIE_SHARE = 1e-12
 MOST_NUMBERS = 2**21
 MOST_PRICES = 16
 MOST_REACH_STATES = 2**17
@@ -254,9 +255,12 @@ class LabelSearch:
             bound_latency=self._bound_latency,
             slo_ms=limits.slo_ms,
             cost_tie=0.0,
+            latency_tie=math.inf,
             ceiling=math.inf,
         )
         self._bits = 0
+        if np.all(self._stage_limits.farthest[:, 0] == len(chain.memory_mb)):
+            self._count(range(num_kinds))
         self._progress = Progress(
             running=np.zeros((num_kinds, 4), dtype=LABEL),
             num_running=np.zeros(num_kinds, dtype=np.int64),
@@ -292,7 +296,7 @@ class LabelSearch:
             if math.isinf(whole):
                 return self._answer(True)
             self._lower = max(self._lower, whole)
-            self._search = self._search._replace(cost_tie=self._lower * 1e-12)
+            self._search = self._search._replace(cost_tie=self._lower * TIE_SHARE)
             finished = self._find_front(whole) if self._whole_front else self._find_least()
             if not finished:
                 return self._answer(False)
@@ -332,8 +336,8 @@ class LabelSearch:
         return True
 
     def _find_front(self, least: float) -> bool:
-        self._latency_to_go, quickest = self._table(self._chain.latency)
-        if quickest > self._limits.slo_ms * ROUNDING_SLACK:
+        quickest = self._bound_by_latency()
+        if math.isinf(quickest):
             return True
         self._whole = quickest, least
         self._price_hull()
@@ -342,10 +346,16 @@ class LabelSearch:
         self._sizes[OVERUSED] = 0
         return self._explore(math.inf)
 
+    def _bound_by_latency(self) -> float:
+        """The least latency; infinite when no plan is quick enough."""
+        self._latency_to_go, quickest = self._table(self._chain.latency)
+        self._search = self._search._replace(latency_tie=quickest * TIE_SHARE)
+        return quickest if quickest <= self._limits.slo_ms * ROUNDING_SLACK else math.inf
+
     def _price_latency(self) -> bool:
         latency = self._chain.latency
-        self._latency_to_go, quickest = self._table(latency)
-        if quickest > self._limits.slo_ms * ROUNDING_SLACK:
+        quickest = self._bound_by_latency()
+        if math.isinf(quickest):
             return False
         self._keep(self._best_plan(latency, self._latency_to_go))
         if self._lower <= 0.0 or quickest <= 0.0:
@@ -443,9 +453,14 @@ class LabelSearch:
         return any(self._states.fit([resource], most) for resource in self._overused())
 
     def _track_overused(self) -> bool:
+        any_is = self._count(self._overused())
+        return self._states.track(self._overused(), self._most_states()) or any_is
+
+    def _count(self, resources: Iterable[int]) -> bool:
+        """Counts in labels how often resources are used; whether any is new and has room."""
         uses, guards = self._search.uses.copy(), self._search.guards
         any_is = False
-        for resource in self._overused():
+        for resource in resources:
             width = int(uses[LIMIT, resource]).bit_length()
             if uses[SHIFT, resource] == NONE and self._bits + width + 1 <= MOST_BITS:
                 uses[SHIFT, resource] = self._bits
@@ -453,7 +468,7 @@ class LabelSearch:
                 guards |= 1 << (self._bits - 1)
                 any_is = True
         self._search = self._search._replace(uses=uses, guards=guards)
-        return self._states.track(self._overused(), self._most_states()) or any_is
+        return any_is
 
     def _best_plan(self, costs: Costs, to_go: Floats) -> Plan:
         return self._kernels.best_plan(costs, self._stage_limits, self._states.next, to_go)
