@@ -864,9 +864,13 @@ def hops_and_starts(limits: StageLimits) -> tuple[Integers, Integers]:
             if limits.farthest[kind, cut] > cut:
                 put(able[kind], cut)
         for onto in range(num_kinds):
-            for cut in range(1, num_operators):
-                if may_hop(limits, cut, kind, onto):
-                    put(hops[kind, onto], cut)
+            for word in range(num_words):
+                lowest = word * WORD_BITS
+                bits = 0
+                for cut in range(max(lowest, 1), min(lowest + WORD_BITS, num_operators)):
+                    if may_hop(limits, cut, kind, onto):
+                        bits |= 1 << (cut - lowest)
+                hops[kind, onto, word] = bits
     return hops, able
 
 

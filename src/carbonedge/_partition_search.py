@@ -5,6 +5,7 @@ The reasons stand in ``cpp/src``, in label_search.cpp and throughput.cpp.
 
 from __future__ import annotations
 
+import _thread
 import functools
 import math
 import threading
@@ -71,7 +72,7 @@ class Deadline:
     def __init__(self, limit_s: float) -> None:
         self._until = time.perf_counter() + limit_s
         self.flag = np.zeros(1, dtype=np.int64)
-        self._timer: threading.Timer | None = None
+        self._closed: threading.Lock | None = None
 
     def left_s(self) -> float:
         return self._until - time.perf_counter()
@@ -81,15 +82,22 @@ class Deadline:
 
     def watch(self) -> Integers:
         """The flag, which is set when the time comes."""
-        if self._timer is None and math.isfinite(self._until):
-            self._timer = threading.Timer(self.left_s(), self.flag.fill, (1,))
-            self._timer.daemon = True
-            self._timer.start()
+        if self._closed is None and math.isfinite(self._until):
+            self._closed = threading.Lock()
+            self._closed.acquire()
+            # A threading.Timer would be waited for until it runs, longer than most searches take.
+            left_s = min(max(self.left_s(), 0.0), threading.TIMEOUT_MAX)
+            _thread.start_new_thread(_flag_unless_closed, (self.flag, self._closed, left_s))
         return self.flag
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._closed is not None:
+            self._closed.release()
+
+
+def _flag_unless_closed(flag: Integers, closed: threading.Lock, left_s: float) -> None:
+    if not closed.acquire(timeout=left_s):
+        flag[0] = 1
 
 
 @dataclass(frozen=True, slots=True)
