@@ -285,7 +285,7 @@ CUT_SHORT: dict[str, Callable[[str, float], Any]] = {
         name, large(7, 300, 14, 500.0), "latency", "emissions", time_limit_s=limit_s
     ),
     "throughput": lambda name, limit_s: [
-        solve(name, large(7, 300, 14, 80.0), "throughput", time_limit_s=limit_s / 10)
+        solve(name, large(7, 800, 16, 400.0), "throughput", time_limit_s=limit_s / 10)
     ],
 }
 
@@ -302,7 +302,7 @@ def test_a_time_limit_is_kept_and_something_found_by_then(
     assert plans
     for plan in plans:
         assert not plan.optimal
-        assert 0 < plan.gap < 1
+        assert 0 < plan.gap <= 1
 
 
 LIMITS_S = (1e-6, 1e-3, 3e-3)

@@ -523,6 +523,7 @@ class ThroughputSearch:
         self._deadline = Deadline(limits.time_limit_s)
         self._resources = chain.resources(limits.max_stages)
         self._states = UseStates(self._resources)
+        self._never = np.zeros(1, dtype=np.int64)
         self._best: Plan | None = None
         self._best_ms = math.inf
         self._lower = 0.0  # no plan has a shorter longest part
@@ -584,7 +585,8 @@ class ThroughputSearch:
                 viable,
                 self._limits.max_stages,
                 width,
-                self._deadline.watch(),
+                # Until there is a plan it is looked for, as in the core.
+                self._never if self._best is None else self._deadline.watch(),
             )
             if outcome != ANSWERED:
                 return self.NOT_THERE if outcome == NO_PLAN and width == ALL else self.UNKNOWN
