@@ -29,6 +29,7 @@ LEVELS = {
     "units": 0,
     "_forest": 1,
     "_node_table": 1,
+    "_partition_search": 1,
     "_backend": 2,
     "cluster": 3,
     "carbon": 4,

@@ -109,6 +109,7 @@ def _load_numba() -> Backend:
         ) from error
     from carbonedge import _kernels, _partition_kernels
     from carbonedge._node_table import NodeTable, choose_once
+    from carbonedge._partition_search import solve_partition
 
     # The kernels stay plain Python; this lets compiled ones call them as they are.
     for helper in (*_kernels.HELPERS, *_partition_kernels.HELPERS):
@@ -128,18 +129,22 @@ def _load_numba() -> Backend:
         f"numba {numba.__version__}",
         table,
         functools.partial(choose_once, table),
-        compiled(_partition_kernels.solve_partition),
+        functools.partial(
+            solve_partition,
+            _partition_kernels.Kernels(*map(compiled, _partition_kernels.KERNELS)),
+        ),
     )
 
 
 def _load_python() -> Backend:
-    from carbonedge import _partition_kernels
     from carbonedge._node_table import NodeTable, choose_once
+    from carbonedge._partition_kernels import KERNELS
+    from carbonedge._partition_search import solve_partition
 
     return Backend(
         "python",
         "plain Python",
         NodeTable,
         functools.partial(choose_once, NodeTable),
-        _partition_kernels.solve_partition,
+        functools.partial(solve_partition, KERNELS),
     )

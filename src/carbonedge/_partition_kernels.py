@@ -1,460 +1,1150 @@
-"""The core's partition search once more; see `_kernels` for how the two keep together."""
+"""The hot parts of the core's partition search once more, for Numba; see `_kernels`.
+
+What each does and why stands in ``cpp``, in the files that the names come from: chain costs,
+stage limits, uses, cost to go, archive, label search and throughput. `_partition_search` puts
+them to work.
+"""
 
 from __future__ import annotations
 
-import heapq
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Label = tuple[int, int, int, int, int]
+Records = NDArray[np.void]
+Label = Any
+"""One of `Records`."""
 
-NO_LABEL = -1
+NONE = -1
+"""No state, no stage, no row; and as a kind, the source."""
+
 ROUNDING_SLACK = 1.0 + 1e-9
+TIE = 1.0 + 1e-12
+LABELS_BETWEEN_LOOKS = 1024
+MOST_STAGES = 20_000_000
+
+RUN, HOP = range(2)
+"""Of a table ``to_go[RUN or HOP, cut, kind, state]``."""
+
+COST, LATENCY, AT_A_PRICE = range(3)
+"""Tables of a search."""
+
+LIMIT, SHIFT, MASK = range(3)
+"""Of a kind, or at last of stages: how often one may be used, and where that is counted, NONE
+where it is not.
+"""
+
+LABEL = np.dtype(
+    [
+        ("cost", np.float64),
+        ("latency", np.float64),
+        ("used", np.int64),
+        ("state", np.int32),
+        ("farthest", np.int32),
+        ("stage", np.int64),
+    ],
+    align=True,
+)
+STAGE_START = np.dtype([("cut", np.int32), ("kind", np.int32), ("before", np.int32)], align=True)
+POINT = np.dtype([("latency", np.float64), ("cost", np.float64), ("id", np.int64)], align=True)
+
+FOUND, KEPT, PLANS, OVERUSED, CUT = range(5)
+NUM_SIZES = 5
+"""How much of each array of `Progress` is in use, and where the search stands."""
+
+WORD_BITS = 53
+"""Of a set of cuts, [words]: as many as a float tells exactly."""
+
+ANSWERED, NO_PLAN, CUT_SHORT = range(3)
 
 
-def combine(bottleneck: bool, a: float, b: float) -> float:
-    """The sum of two parts of a plan, or the larger."""
-    return max(a, b) if bottleneck else a + b
+class Costs(NamedTuple):
+    """One measure of a chain."""
+
+    upto: Floats  # [N, L + 1]
+    overhead: Floats
+    fixed: Floats  # [N, N]
+    per_mb: Floats
+    cut_mb: Floats
+    source: int
 
 
-def running_sums(operator_cost: Floats) -> Floats:
-    """Cost of operators [0, p) on each node, [N, L + 1]."""
-    num_operators, num_nodes = operator_cost.shape
-    upto = np.zeros((num_nodes, num_operators + 1))
-    for node in range(num_nodes):
-        for p in range(num_operators):
-            upto[node, p + 1] = upto[node, p] + operator_cost[p, node]
-    return upto
+class StageLimits(NamedTuple):
+    """What one stage or hop may be."""
+
+    latency: Costs
+    farthest: Integers  # [N, L]
+    max_part_ms: float
 
 
-def fixed_costs(link_latency_ms: Floats, count_latency: bool) -> Floats:
-    """Cost of a hop whatever crosses it; infinite without a link."""
-    fixed = link_latency_ms.copy()
-    if not count_latency:
-        for a in range(fixed.shape[0]):
-            for b in range(fixed.shape[1]):
-                if not np.isinf(fixed[a, b]):
-                    fixed[a, b] = 0.0
-    return fixed
+class Search(NamedTuple):
+    """What a search over labels goes by."""
+
+    cost: Costs
+    limits: StageLimits
+    uses: Integers  # [3, N + 1], by LIMIT, SHIFT and MASK
+    guards: int
+    next_state: Integers  # [N, states]
+    to_go: Floats  # [2, L + 1, N, states, tables], of cost, latency and both at each price
+    prices: Floats
+    whole_front: bool
+    bound_latency: bool
+    slo_ms: float
+    cost_tie: float
+    latency_tie: float
+    ceiling: float
 
 
-def stage_cost(upto: Floats, overhead: Floats, start: int, stop: int, node: int) -> float:
+class Progress(NamedTuple):
+    """How far it came. A plan is its number of stages, their stops, and their kinds."""
+
+    running: Records  # [N, room] of LABEL
+    num_running: Integers
+    found: Records  # of POINT; by stage, or NONE
+    kept: Records  # by where the plan stands in `plans`
+    plans: Integers
+    overused: Integers
+    sizes: Integers
+    until: Integers  # not 0: stop
+
+
+def stage_cost(costs: Costs, start: int, stop: int, kind: int) -> float:
     """Running operators [start, stop) on a node."""
-    return upto[node, stop] - upto[node, start] + overhead[node]
+    return costs.upto[kind, stop] - costs.upto[kind, start] + costs.overhead[kind]
 
 
-def transfer_cost(
-    fixed: Floats, per_mb: Floats, cut_mb: Floats, cut: int, source: int, target: int
-) -> float:
-    """Moving what crosses a cut between two nodes."""
-    return fixed[source, target] + per_mb[source, target] * cut_mb[cut]
+def hop_cost(costs: Costs, cut: int, source: int, target: int) -> float:
+    """Moving what crosses a cut, from or to the source where a kind is NONE."""
+    if source == NONE or target == NONE:
+        if costs.source == NONE or costs.source in (source, target):
+            return 0.0
+        if source == NONE:
+            source = costs.source
+        else:
+            target = costs.source
+    return costs.fixed[source, target] + costs.per_mb[source, target] * costs.cut_mb[cut]
 
 
-def plan_cost(
-    upto: Floats,
-    overhead: Floats,
-    fixed: Floats,
-    per_mb: Floats,
-    cut_mb: Floats,
-    stops: Integers,
-    nodes: Integers,
-    bottleneck: bool,
-) -> float:
-    """Cost of a whole plan, summed or its largest part."""
-    total = 0.0
+def may_hop(limits: StageLimits, cut: int, source: int, target: int) -> bool:
+    """Whether that is no slower than a part may be."""
+    return hop_cost(limits.latency, cut, source, target) <= limits.max_part_ms
+
+
+def sum_of_parts(costs: Costs, stops: Integers, kinds: Integers) -> float:
+    """The cost of a plan."""
+    total = hop_cost(costs, 0, NONE, kinds[0])
     start = 0
-    for k in range(len(nodes)):
-        stop = stops[k]
-        total = combine(bottleneck, total, stage_cost(upto, overhead, start, stop, nodes[k]))
-        if k + 1 < len(nodes):
-            hop = transfer_cost(fixed, per_mb, cut_mb, stop, nodes[k], nodes[k + 1])
-            total = combine(bottleneck, total, hop)
-        start = stop
+    for k in range(len(kinds)):
+        total += stage_cost(costs, start, stops[k], kinds[k])
+        onto = kinds[k + 1] if k + 1 < len(kinds) else NONE
+        total += hop_cost(costs, stops[k], kinds[k], onto)
+        start = stops[k]
     return total
 
 
-def farthest_stops(memory_mb: Floats, node_memory_mb: Floats) -> Integers:
-    """The farthest stop of a stage from each cut, by node memory, [N, L]."""
+def largest_part(costs: Costs, stops: Integers, kinds: Integers) -> float:
+    """The largest stage or hop of a plan."""
+    largest = hop_cost(costs, 0, NONE, kinds[0])
+    start = 0
+    for k in range(len(kinds)):
+        largest = max(largest, stage_cost(costs, start, stops[k], kinds[k]))
+        onto = kinds[k + 1] if k + 1 < len(kinds) else NONE
+        largest = max(largest, hop_cost(costs, stops[k], kinds[k], onto))
+        start = stops[k]
+    return largest
+
+
+def farthest_stops(
+    memory_mb: Floats, node_memory_mb: Floats, latency: Costs, max_part_ms: float
+) -> Integers:
+    """The last stop of a stage from each cut, by memory and time, [N, L]."""
     num_operators = len(memory_mb)
-    upto = np.zeros(num_operators + 1)
+    memory = np.zeros(num_operators + 1)
     for p in range(num_operators):
-        upto[p + 1] = upto[p] + memory_mb[p]
+        memory[p + 1] = memory[p] + memory_mb[p]
     farthest = np.zeros((len(node_memory_mb), num_operators), dtype=np.int64)
-    for node in range(len(node_memory_mb)):
-        limit = node_memory_mb[node] * ROUNDING_SLACK
+    for kind in range(len(node_memory_mb)):
+        most_mb = node_memory_mb[kind] * ROUNDING_SLACK
         stop = 0
         for start in range(num_operators):
             stop = max(stop, start)
-            while stop < num_operators and upto[stop + 1] - upto[start] <= limit:
+            while (
+                stop < num_operators
+                and memory[stop + 1] - memory[start] <= most_mb
+                and stage_cost(latency, start, stop + 1, kind) <= max_part_ms
+            ):
                 stop += 1
-            farthest[node, start] = stop
+            farthest[kind, start] = stop
     return farthest
 
 
-def cost_to_go(
-    upto: Floats,
-    overhead: Floats,
-    fixed: Floats,
-    per_mb: Floats,
-    cut_mb: Floats,
-    farthest: Integers,
-    bottleneck: bool,
-) -> Floats:
-    """Least cost still to come from each cut and node, nodes free to be reused, [L, N]."""
-    num_nodes, num_operators = farthest.shape
-    to_go = np.full((num_operators, num_nodes), np.inf)
-    onward = np.full((num_nodes, num_operators + 1), np.inf)
-    for node in range(num_nodes):
-        onward[node, num_operators] = 0.0 if bottleneck else upto[node, num_operators]
+def cost_to_go(costs: Costs, limits: StageLimits, next_state: Integers) -> tuple[Floats, float]:
+    """The table, and the cost of a whole plan that no plan betters."""
+    num_kinds, num_states = next_state.shape
+    num_operators = limits.farthest.shape[1]
+    to_go = np.full((2, num_operators + 1, num_kinds, num_states), np.inf)
+    # A window where memory or time bounds a stage, else one number will do.
+    bounded = limits.farthest[:, 0] < num_operators
+    room = num_operators if np.any(bounded) else 0
+    window_stops = np.empty((num_kinds, num_states, room), dtype=np.int32)
+    window_values = np.empty((num_kinds, num_states, room))
+    first = np.zeros((num_kinds, num_states), dtype=np.int64)
+    last = np.zeros((num_kinds, num_states), dtype=np.int64)
+    leasts = np.full((num_kinds, num_states), np.inf)
+    for kind in range(num_kinds):
+        if may_hop(limits, num_operators, kind, NONE):
+            to_go[HOP, num_operators, kind] = hop_cost(costs, num_operators, kind, NONE)
+
     for start in range(num_operators - 1, -1, -1):
-        for node in range(num_nodes):
-            best = np.inf
-            last = farthest[node, start]
-            if bottleneck:
-                for stop in range(start + 1, last + 1):
-                    cost = stage_cost(upto, overhead, start, stop, node)
-                    best = min(best, max(cost, onward[node, stop]))
-            else:
-                for stop in range(start + 1, last + 1):
-                    best = min(best, onward[node, stop])
-                best = best - upto[node, start] + overhead[node]
-            to_go[start, node] = best
-        for node in range(num_nodes):
-            best = np.inf
-            for onto in range(num_nodes):
-                if onto != node:
-                    hop = transfer_cost(fixed, per_mb, cut_mb, start, node, onto)
-                    best = min(best, combine(bottleneck, hop, to_go[start, onto]))
-            onward[node, start] = best if bottleneck else best + upto[node, start]
-    return to_go
-
-
-def best_dual(
-    costs: tuple[Floats, Floats, Floats, Floats],
-    latency: tuple[Floats, Floats, Floats, Floats],
-    cut_mb: Floats,
-    farthest: Integers,
-    unit_price: float,
-    slo_ms: float,
-) -> tuple[float, Floats]:
-    """The price of latency with the highest bound, and the cost to go at that price."""
-    best_price = 0.0
-    best_to_go = np.zeros((0, 0))
-    highest = -np.inf
-    step = 0.0
-    for attempt in range(12 + 2 * 8):
-        if attempt < 12:
-            price = unit_price / 4096.0 * 4.0**attempt
-        elif attempt % 2 == 0:
-            step = best_price / 2.0 if attempt == 12 else step / 2.0
-            price = best_price + step
-        else:
-            price = best_price - step
-        to_go = cost_to_go(
-            costs[0] + price * latency[0],
-            costs[1] + price * latency[1],
-            costs[2] + price * latency[2],
-            costs[3] + price * latency[3],
-            cut_mb,
-            farthest,
-            False,
-        )
-        bound = np.min(to_go[0]) - price * slo_ms
-        if bound > highest:
-            highest = bound
-            best_price = price
-            best_to_go = to_go
-    return best_price, best_to_go
-
-
-def emission_costs(
-    energy_j: Floats, time_ms: Floats, grams_per_j: Floats, grams_per_ms: Floats
-) -> Floats:
-    """Grams of operators or overheads, nodes along the last axis."""
-    return energy_j * grams_per_j + time_ms * grams_per_ms
-
-
-def work_to_go(upto: Floats) -> Floats:
-    """Summed work of the operators from each cut on, each as its least share of any
-    node's whole time, [L + 1].
-    """
-    num_nodes, width = upto.shape
-    work = np.zeros(width)
-    for p in range(width - 2, -1, -1):
-        least = np.inf
-        for node in range(num_nodes):
-            whole = upto[node, width - 1]
-            share = (upto[node, p + 1] - upto[node, p]) / whole if whole > 0.0 else 0.0
-            least = min(least, share)
-        work[p] = work[p + 1] + least
-    return work
-
-
-def work_bound(label: Label, upto: Floats, work: Floats) -> float:
-    """The slowest part when the nodes left are all as busy as the work demands."""
-    cut, used, own, _, _ = label
-    rate = 0.0
-    for node in range(upto.shape[0]):
-        if node == own or (used >> node) & 1 == 0:
-            whole = upto[node, -1]
-            if whole == 0.0:
-                return 0.0
-            rate += 1.0 / whole
-    return work[cut] / rate
-
-
-def bound_of(
-    label: Label,
-    cost: float,
-    latency: float,
-    to_go: Floats,
-    latency_to_go: Floats,
-    dual_to_go: Floats,
-    price: float,
-    slo_ms: float,
-    bottleneck: bool,
-    upto: Floats,
-    work: Floats,
-) -> float:
-    """What no completion of a label undercuts; infinite when none meets `slo_ms`."""
-    cut, _, node, _, _ = label
-    lower = combine(bottleneck, cost, to_go[cut, node])
-    if bottleneck:
-        lower = max(lower, work_bound(label, upto, work))
-    if np.isinf(slo_ms):
-        return lower
-    if latency + latency_to_go[cut, node] > slo_ms * ROUNDING_SLACK:
-        return np.inf
-    if price == 0.0:
-        return lower
-    return max(lower, cost + price * (latency - slo_ms) + dual_to_go[cut, node])
-
-
-def dominated(
-    label: Label,
-    cost: float,
-    latency: float,
-    labels: list[Label],
-    spent: list[tuple[float, float]],
-    siblings: list[int],
-    newest: Integers,
-    bound_latency: bool,
-) -> bool:
-    """Whether a kept label is as good in every way: of no more nodes, so of no more stages."""
-    cut, used, node, _, _ = label
-    i = newest[cut, node]
-    while i != NO_LABEL:
-        _, other_used, _, _, _ = labels[i]
-        other_cost, other_latency = spent[i]
-        if (
-            (other_used & ~used) == 0
-            and other_cost <= cost
-            and (not bound_latency or other_latency <= latency)
-        ):
-            return True
-        i = siblings[i]
-    return False
-
-
-def solve_partition(
-    time_ms: Floats,
-    energy_j: Floats,
-    memory_mb: Floats,
-    cut_mb: Floats,
-    node_memory_mb: Floats,
-    grams_per_j: Floats,
-    grams_per_ms: Floats,
-    link_latency_ms: Floats,
-    link_mbps: Floats,
-    link_j_per_mb: Floats,
-    link_grams_per_j: Floats,
-    stage_overhead_ms: Floats,
-    stage_overhead_j: Floats,
-    objective: int,
-    slo_ms: float,
-    max_stages: int,
-    max_labels: int,
-) -> tuple[bool, Integers, Integers, float, float, float, float, float, float]:
-    """The plan with the least of one objective; see ``best_partition`` in the core.
-
-    Returns whether `max_labels` was met, stops, nodes, latency, energy, emissions,
-    bottleneck, the objective's value and its bound; no stops when there is no plan.
-    """
-    num_operators, num_nodes = time_ms.shape
-    bottleneck = objective == 3
-    bound_latency = not np.isinf(slo_ms)
-
-    latency = (
-        running_sums(time_ms),
-        stage_overhead_ms,
-        fixed_costs(link_latency_ms, True),
-        8.0 * 1e3 / link_mbps,
-    )
-    energy = (
-        running_sums(energy_j),
-        stage_overhead_j,
-        fixed_costs(link_latency_ms, False),
-        link_j_per_mb,
-    )
-    emissions = (
-        running_sums(emission_costs(energy_j, time_ms, grams_per_j, grams_per_ms)),
-        emission_costs(stage_overhead_j, stage_overhead_ms, grams_per_j, grams_per_ms),
-        fixed_costs(link_latency_ms, False),
-        link_j_per_mb * link_grams_per_j,
-    )
-    costs = latency
-    if objective == 1:
-        costs = energy
-    elif objective == 2:
-        costs = emissions
-    upto, overhead, fixed, per_mb = costs
-    late_upto, late_overhead, late_fixed, late_per_mb = latency
-
-    farthest = farthest_stops(memory_mb, node_memory_mb)
-    to_go = cost_to_go(upto, overhead, fixed, per_mb, cut_mb, farthest, bottleneck)
-    work = work_to_go(upto)
-    late_to_go = to_go
-    price = 0.0
-    dual_to_go = to_go
-    if bound_latency:
-        late_to_go = cost_to_go(
-            late_upto, late_overhead, late_fixed, late_per_mb, cut_mb, farthest, False
-        )
-        least = np.min(to_go[0])
-        fastest = np.min(late_to_go[0])
-        if not bottleneck and np.isfinite(least) and least > 0.0 and fastest > 0.0:
-            price, dual_to_go = best_dual(costs, latency, cut_mb, farthest, least / fastest, slo_ms)
-
-    # A label: cut, nodes used as bits, node, stages, parent. Beside it what it has
-    # spent, and the label before it at the same cut and node.
-    labels = [(0, 0, 0, 0, 0)]
-    spent = [(0.0, 0.0)]
-    siblings = [0]
-    heap = [(0.0, 0, 0)]
-    labels.pop()
-    spent.pop()
-    siblings.pop()
-    heap.pop()
-    newest = np.full((num_operators, num_nodes), NO_LABEL)
-    best_cost = np.inf
-    best_label = NO_LABEL
-
-    for node in range(num_nodes):
-        label = (0, 1 << node, node, 1, NO_LABEL)
-        bound = bound_of(
-            label, 0.0, 0.0, to_go, late_to_go, dual_to_go, price, slo_ms, bottleneck, upto, work
-        )
-        labels.append(label)
-        spent.append((0.0, 0.0))
-        siblings.append(NO_LABEL)
-        newest[0, node] = node
-        heapq.heappush(heap, (bound, num_operators, node))
-        # The best single node, found first, keeps what cannot beat it unopened.
-        if farthest[node, 0] == num_operators:
-            cost = combine(bottleneck, 0.0, stage_cost(upto, overhead, 0, num_operators, node))
-            late = 0.0 + stage_cost(late_upto, late_overhead, 0, num_operators, node)
-            if cost < best_cost and late <= slo_ms:
-                best_cost = cost
-                best_label = node
-
-    while len(heap) > 0 and heap[0][0] < best_cost and len(labels) < max_labels:
-        parent = heapq.heappop(heap)[2]
-        cut, used, node, stages, _ = labels[parent]
-        parent_cost, parent_late = spent[parent]
-        if farthest[node, cut] == num_operators:
-            own = stage_cost(upto, overhead, cut, num_operators, node)
-            cost = combine(bottleneck, parent_cost, own)
-            late = parent_late + stage_cost(late_upto, late_overhead, cut, num_operators, node)
-            if cost < best_cost and late <= slo_ms:
-                best_cost = cost
-                best_label = parent
-        if stages >= max_stages:
-            continue
-        for stop in range(cut + 1, min(farthest[node, cut], num_operators - 1) + 1):
-            own = stage_cost(upto, overhead, cut, stop, node)
-            cost_here = combine(bottleneck, parent_cost, own)
-            if cost_here >= best_cost:
-                break
-            late_here = parent_late + stage_cost(late_upto, late_overhead, cut, stop, node)
-            for onto in range(num_nodes):
-                if (used >> onto) & 1:
+        for kind in range(num_kinds):
+            before = costs.upto[kind, start + 1]
+            back = costs.overhead[kind] - costs.upto[kind, start]
+            for state in range(num_states):
+                value = to_go[HOP, start + 1, kind, state] + before
+                if not bounded[kind]:
+                    leasts[kind, state] = min(leasts[kind, state], value)
+                    to_go[RUN, start, kind, state] = leasts[kind, state] + back
                     continue
-                label = (stop, used | (1 << onto), onto, stages + 1, parent)
-                hop = transfer_cost(fixed, per_mb, cut_mb, stop, node, onto)
-                cost = combine(bottleneck, cost_here, hop)
-                late = late_here + transfer_cost(late_fixed, late_per_mb, cut_mb, stop, node, onto)
-                bound = bound_of(
-                    label,
-                    cost,
-                    late,
-                    to_go,
-                    late_to_go,
-                    dual_to_go,
-                    price,
-                    slo_ms,
-                    bottleneck,
-                    upto,
-                    work,
-                )
-                if bound >= best_cost or dominated(
-                    label, cost, late, labels, spent, siblings, newest, bound_latency
+                end = last[kind, state]
+                begin = first[kind, state]
+                while end > begin and window_values[kind, state, end - 1] >= value:
+                    end -= 1
+                window_stops[kind, state, end] = start + 1
+                window_values[kind, state, end] = value
+                end += 1
+                while (
+                    begin < end and window_stops[kind, state, begin] > limits.farthest[kind, start]
                 ):
+                    begin += 1
+                if begin < end:
+                    to_go[RUN, start, kind, state] = window_values[kind, state, begin] + back
+                last[kind, state] = end
+                first[kind, state] = begin
+        if start == 0:
+            break
+        for kind in range(num_kinds):
+            for onto in range(num_kinds):
+                if not may_hop(limits, start, kind, onto):
                     continue
-                heapq.heappush(heap, (bound, num_operators - stop, len(labels)))
-                siblings.append(newest[stop, onto])
-                newest[stop, onto] = len(labels)
-                labels.append(label)
-                spent.append((cost, late))
+                transfer = hop_cost(costs, start, kind, onto)
+                for state in range(num_states):
+                    after = next_state[onto, state]
+                    if after != NONE:
+                        value = transfer + to_go[RUN, start, onto, after]
+                        to_go[HOP, start, kind, state] = min(to_go[HOP, start, kind, state], value)
 
-    settled = len(heap) == 0 or heap[0][0] >= best_cost
-    if best_label == NO_LABEL:
-        none = np.zeros(0, dtype=np.int64)
-        return not settled, none, none, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    whole = np.inf
+    for kind in range(num_kinds):
+        after = next_state[kind, 0]
+        if after != NONE and may_hop(limits, 0, NONE, kind):
+            whole = min(whole, hop_cost(costs, 0, NONE, kind) + to_go[RUN, 0, kind, after])
+    return to_go, whole
 
-    num_stages = labels[best_label][3]
-    stops = np.empty(num_stages, dtype=np.int64)
-    nodes = np.empty(num_stages, dtype=np.int64)
-    stop = num_operators
-    last = best_label
-    for k in range(num_stages - 1, -1, -1):
-        cut, _, node, _, parent = labels[last]
-        stops[k] = stop
-        nodes[k] = node
-        stop = cut
-        last = parent
+
+def best_plan(
+    costs: Costs, limits: StageLimits, next_state: Integers, to_go: Floats
+) -> tuple[Integers, Integers]:
+    """Stops and kinds of the plan that a table promises."""
+    num_kinds = len(next_state)
+    num_operators = limits.farthest.shape[1]
+    stops = np.empty(num_operators, dtype=np.int64)
+    kinds = np.empty(num_operators, dtype=np.int64)
+    num_stages = 0
+    start = 0
+    kind = NONE
+    state = 0
+    while start < num_operators:
+        least = np.inf
+        chosen = max(kind, 0)
+        reached = state
+        for onto in range(num_kinds):
+            after = next_state[onto, state]
+            if after == NONE or not may_hop(limits, start, kind, onto):
+                continue
+            value = hop_cost(costs, start, kind, onto) + to_go[RUN, start, onto, after]
+            if value < least:
+                least = value
+                chosen = onto
+                reached = after
+        kind = chosen
+        state = reached
+        least = np.inf
+        best = num_operators
+        # Of equals the farthest: fewer stages.
+        for stop in range(limits.farthest[kind, start], start, -1):
+            value = stage_cost(costs, start, stop, kind) + to_go[HOP, stop, kind, state]
+            if value < least:
+                least = value
+                best = stop
+        start = best
+        stops[num_stages] = start
+        kinds[num_stages] = kind
+        num_stages += 1
+    return stops[:num_stages], kinds[:num_stages]
+
+
+def least_cost(points: Records, size: int, ceiling: float) -> float:
+    """What a plan must cost less than to be the cheapest."""
+    return ceiling if size == 0 else min(ceiling, points[size - 1]["cost"])
+
+
+def first_later(points: Records, size: int, latency: float) -> int:
+    """The first point of a higher latency."""
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        if latency < points[middle]["latency"]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def insert(
+    points: Records,
+    size: int,
+    whole_front: bool,
+    ceiling: float,
+    latency: float,
+    cost: float,
+    identity: int,
+) -> int:
+    """How many points there are with a new one in; NONE if it betters nothing."""
+    first = 0
+    last = size
+    if whole_front:
+        after = first_later(points, size, latency * TIE)
+        if after > 0 and points[after - 1]["cost"] <= cost * TIE:
+            return NONE
+        first = first_later(points, size, latency)
+        while first > 0 and points[first - 1]["latency"] >= latency:
+            first -= 1
+        last = first
+        while last < size and points[last]["cost"] >= cost:
+            last += 1
+    elif cost * TIE >= least_cost(points, size, ceiling):
+        return NONE
+    grown = size + first + 1 - last
+    if first == last:
+        for i in range(size, first, -1):
+            points[i] = points[i - 1]
+    elif first + 1 < last:
+        for i in range(last, size):
+            points[i + first + 1 - last] = points[i]
+    point = points[first]
+    point["latency"] = latency
+    point["cost"] = cost
+    point["id"] = identity
+    return grown
+
+
+def is_left(uses: Integers, used: int, resource: int) -> bool:
+    """Whether a resource may be used once more."""
+    shift = uses[SHIFT, resource]
+    return shift == NONE or (used >> shift) & uses[MASK, resource] < uses[LIMIT, resource]
+
+
+def with_use(uses: Integers, used: int, resource: int) -> int:
+    """What is used once it is."""
+    shift = uses[SHIFT, resource]
+    return used if shift == NONE else used + (1 << shift)
+
+
+def note_overused(limits: Integers, kinds: Integers, overused: Integers, sizes: Integers) -> bool:
+    """Whether a plan uses anything more often than it may; what, is added."""
+    times = np.zeros(len(limits), dtype=np.int64)
+    times[-1] = len(kinds)
+    any_is = False
+    for k in range(len(kinds) + 1):
+        resource = len(limits) - 1
+        if k < len(kinds):
+            resource = kinds[k]
+            times[resource] += 1
+        if times[resource] > limits[resource]:
+            any_is = True
+            if not np.any(overused[: sizes[OVERUSED]] == resource):
+                overused[sizes[OVERUSED]] = resource
+                sizes[OVERUSED] += 1
+    return any_is
+
+
+def keep(
+    kept: Records,
+    plans: Integers,
+    sizes: Integers,
+    whole_front: bool,
+    latency: float,
+    cost: float,
+    stops: Integers,
+    kinds: Integers,
+) -> None:
+    """Takes a plan up that nothing kept is as good as."""
+    at = sizes[PLANS]
+    size = insert(kept, sizes[KEPT], whole_front, np.inf, latency, cost, at)
+    if size != NONE:
+        num_stages = len(kinds)
+        plans[at] = num_stages
+        for k in range(num_stages):
+            plans[at + 1 + k] = stops[k]
+            plans[at + 1 + num_stages + k] = kinds[k]
+        sizes[KEPT] = size
+        sizes[PLANS] = at + 1 + 2 * num_stages
+
+
+def grown(array: NDArray[Any], used: int, more: int) -> NDArray[Any]:
+    """The same array, or a copy with room for more rows."""
+    if used + more <= len(array):
+        return array
+    larger = np.zeros((2 * (used + more),) + array.shape[1:], dtype=array.dtype)  # noqa: RUF005
+    larger[:used] = array[:used]
+    return larger
+
+
+def widened(labels: Records, room: int) -> Records:
+    """The same labels, or a copy, with room for so many and one more of each kind."""
+    if room < labels.shape[1]:
+        return labels
+    wide = np.zeros((labels.shape[0], 2 * room + 2), dtype=labels.dtype)
+    wide[:, : labels.shape[1]] = labels
+    return wide
+
+
+def is_open(
+    points: Records,
+    size: int,
+    prices: Floats,
+    to_go: Floats,
+    cost: float,
+    latency: float,
+    whole_front: bool,
+    bound_latency: bool,
+    slo_ms: float,
+    ceiling: float,
+) -> bool:
+    """Whether something could still come of a plan so far, of which `to_go`, [tables], says
+    what is still to come at least.
+    """
+    cheapest = cost + to_go[COST]
+    if not bound_latency:
+        return cheapest < least_cost(points, size, ceiling)
+    soonest = latency + to_go[LATENCY]
+    latest = slo_ms * ROUNDING_SLACK
+    if not whole_front and soonest > latest:
+        return False
+    following = first_later(points, size, soonest) if whole_front else size
+    while True:
+        if whole_front:
+            cost_below = np.inf if following == 0 else points[following - 1]["cost"]
+            latency_below = latest if following == size else points[following]["latency"]
+            if cheapest * TIE >= cost_below:
+                return False
+            inside = soonest * TIE < latency_below
+        else:
+            cost_below = least_cost(points, size, ceiling)
+            latency_below = latest
+            inside = cheapest < cost_below
+        for i in range(len(prices)):
+            if not inside:
+                break
+            reached = cost + prices[i] * latency + to_go[AT_A_PRICE + i]
+            inside = reached < cost_below + prices[i] * latency_below
+        if inside or following == size:
+            return inside
+        following += 1
+
+
+def matches(a: Label, b: Label, guards: int, cost_tie: float, latency_tie: float) -> bool:
+    """Whether label a is as good as b in every way; any latency is, within an infinite tie."""
     return (
-        not settled,
-        stops,
-        nodes,
-        plan_cost(latency[0], latency[1], latency[2], latency[3], cut_mb, stops, nodes, False),
-        plan_cost(energy[0], energy[1], energy[2], energy[3], cut_mb, stops, nodes, False),
-        plan_cost(
-            emissions[0], emissions[1], emissions[2], emissions[3], cut_mb, stops, nodes, False
-        ),
-        plan_cost(latency[0], latency[1], latency[2], latency[3], cut_mb, stops, nodes, True),
-        best_cost,
-        best_cost if settled else heap[0][0],
+        a["cost"] <= b["cost"] + cost_tie
+        and (((b["used"] | guards) - a["used"]) & guards) == guards
+        and a["latency"] <= b["latency"] + latency_tie
+        and a["farthest"] >= b["farthest"]
     )
 
 
-HELPERS: tuple[Any, ...] = (
-    combine,
-    running_sums,
-    fixed_costs,
-    stage_cost,
-    transfer_cost,
-    plan_cost,
+def join(
+    running: Records,
+    num_running: int,
+    starting: Records,
+    num_starting: int,
+    guards: int,
+    cost_tie: float,
+    latency_tie: float,
+) -> int:
+    """Puts the label that stands behind those starting among them, but for those that it
+    matches, unless one matches it; how many there are, or NONE.
+    """
+    label = starting[num_starting]
+    for i in range(num_running):
+        if matches(running[i], label, guards, cost_tie, latency_tie):
+            return NONE
+    for i in range(num_starting):
+        if matches(starting[i], label, guards, cost_tie, latency_tie):
+            return NONE
+    kept = 0
+    for i in range(num_starting):
+        if not matches(label, starting[i], guards, cost_tie, latency_tie):
+            starting[kept] = starting[i]
+            kept += 1
+    starting[kept] = label
+    return kept + 1
+
+
+def merge(
+    running: Records,
+    num_running: int,
+    starting: Records,
+    num_starting: int,
+    guards: int,
+    cost_tie: float,
+    latency_tie: float,
+) -> int:
+    """Started stages join those that run, but those they match or beat; how many then run."""
+    kept = 0
+    for i in range(num_running):
+        matched = False
+        for j in range(num_starting):
+            if matches(starting[j], running[i], guards, cost_tie, latency_tie):
+                matched = True
+                break
+        if not matched:
+            running[kept] = running[i]
+            kept += 1
+    for j in range(num_starting):
+        running[kept + j] = starting[j]
+    return kept + num_starting
+
+
+def trace_back(stages: Records, last: int, num_operators: int) -> tuple[Integers, Integers]:
+    """Stops and kinds of the plan that a stage is the last of."""
+    num_stages = 0
+    i = last
+    while i != NONE:
+        num_stages += 1
+        i = stages[i]["before"]
+    stops = np.empty(num_stages, dtype=np.int64)
+    kinds = np.empty(num_stages, dtype=np.int64)
+    stop = num_operators
+    i = last
+    for k in range(num_stages - 1, -1, -1):
+        stops[k] = stop
+        kinds[k] = stages[i]["kind"]
+        stop = stages[i]["cut"]
+        i = stages[i]["before"]
+    return stops, kinds
+
+
+def hops_at(costs: Costs, cut: int) -> Floats:
+    """The cost of every hop at a cut, [N + 1, N + 1]; the source is the last."""
+    num_kinds = len(costs.overhead)
+    hops = np.zeros((num_kinds + 1, num_kinds + 1))
+    for source in range(num_kinds):
+        hops[NONE, source] = hop_cost(costs, cut, NONE, source)
+        hops[source, NONE] = hop_cost(costs, cut, source, NONE)
+        for target in range(num_kinds):
+            hops[source, target] = hop_cost(costs, cut, source, target)
+    return hops
+
+
+def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
+    """Searches cut by cut for what costs less than a ceiling; False when cut short."""
+    # Each pass through a tuple of arrays takes as long as the work on one label.
+    running, num_running, found, kept, plans, overused, sizes, until = progress
+    uses, guards, next_state, to_go = search.uses, search.guards, search.next_state, search.to_go
+    prices, whole_front, bound_latency = search.prices, search.whole_front, search.bound_latency
+    slo_ms, ceiling = search.slo_ms, search.ceiling
+    cost_tie, latency_tie = search.cost_tie, search.latency_tie
+    farthest, max_part_ms = search.limits.farthest, search.limits.max_part_ms
+    cost_upto, cost_overhead = search.cost.upto, search.cost.overhead
+    late_upto, late_overhead = search.limits.latency.upto, search.limits.latency.overhead
+    num_kinds, num_operators = farthest.shape
+    stage_limit = num_kinds  # the resource
+    cost_out = hops_at(search.cost, num_operators)[:, NONE].copy()
+    late_out = hops_at(search.limits.latency, num_operators)[:, NONE].copy()
+
+    found = grown(found, 0, sizes[KEPT] + num_kinds)
+    sizes[FOUND] = 0
+    for i in range(sizes[KEPT]):
+        point = kept[i]
+        size = insert(
+            found, sizes[FOUND], whole_front, ceiling, point["latency"], point["cost"], NONE
+        )
+        sizes[FOUND] = max(size, sizes[FOUND])
+    starting = np.zeros((num_kinds, 4), dtype=running.dtype)
+    num_starting = np.zeros(num_kinds, dtype=np.int64)
+    stages = np.zeros(64, dtype=STAGE_START)
+    num_stages = 0
+    looks = 0
+    finished = True
+    # One label, that of the source, is all that runs before the first cut.
+    num_running[:] = 0
+    for cut in range(num_operators):
+        sizes[CUT] = cut
+        cost_hops = hops_at(search.cost, cut)
+        late_hops = hops_at(search.limits.latency, cut)
+        for kind in range(num_kinds if cut > 0 else 1):
+            for i in range(num_running[kind] if cut > 0 else 1):
+                looks += 1
+                if looks % LABELS_BETWEEN_LOOKS == 0 and until[0] != 0:
+                    finished = False
+                    break
+                if (
+                    num_stages + num_kinds > len(stages)
+                    or sizes[FOUND] + num_kinds > len(found)
+                    or sizes[KEPT] + num_kinds > len(kept)
+                    or sizes[PLANS] + num_kinds * (2 * num_operators + 1) > len(plans)
+                ):
+                    stages = grown(stages, num_stages, num_kinds)
+                    found = grown(found, sizes[FOUND], num_kinds)
+                    kept = grown(kept, sizes[KEPT], num_kinds)
+                    plans = grown(plans, sizes[PLANS], num_kinds * (2 * num_operators + 1))
+                source, cost, latency, used, state, before = NONE, 0.0, 0.0, 0, 0, NONE
+                if cut > 0:
+                    label = running[kind, i]
+                    source, state = kind, label["state"]
+                    used, before = label["used"], label["stage"]
+                    cost = label["cost"] + cost_upto[kind, cut]
+                    latency = label["latency"] + late_upto[kind, cut]
+                    if not is_open(
+                        found,
+                        sizes[FOUND],
+                        prices,
+                        to_go[HOP, cut, kind, state],
+                        cost,
+                        latency,
+                        whole_front,
+                        bound_latency,
+                        slo_ms,
+                        ceiling,
+                    ):
+                        continue
+                if not is_left(uses, used, stage_limit):
+                    continue
+                for onto in range(num_kinds):
+                    after = next_state[onto, state]
+                    if (
+                        late_hops[source, onto] > max_part_ms
+                        or after == NONE
+                        or not is_left(uses, used, onto)
+                    ):
+                        continue
+                    cost_there = cost + cost_hops[source, onto]
+                    late_there = latency + late_hops[source, onto]
+                    if not is_open(
+                        found,
+                        sizes[FOUND],
+                        prices,
+                        to_go[RUN, cut, onto, after],
+                        cost_there,
+                        late_there,
+                        whole_front,
+                        bound_latency,
+                        slo_ms,
+                        ceiling,
+                    ):
+                        continue
+                    if num_starting[onto] >= starting.shape[1]:
+                        starting = widened(starting, num_starting[onto])
+                    label = starting[onto, num_starting[onto]]
+                    label["cost"] = cost_there - cost_upto[onto, cut] + cost_overhead[onto]
+                    label["latency"] = late_there - late_upto[onto, cut] + late_overhead[onto]
+                    label["used"] = with_use(uses, with_use(uses, used, onto), stage_limit)
+                    label["state"] = after
+                    label["farthest"] = farthest[onto, cut]
+                    label["stage"] = num_stages
+                    size = join(
+                        running[onto],
+                        num_running[onto],
+                        starting[onto],
+                        num_starting[onto],
+                        guards,
+                        cost_tie,
+                        latency_tie,
+                    )
+                    if size == NONE:
+                        continue
+                    num_starting[onto] = size
+                    stage = stages[num_stages]
+                    stage["cut"] = cut
+                    stage["kind"] = onto
+                    stage["before"] = before
+                    num_stages += 1
+                    if farthest[onto, cut] < num_operators or late_out[onto] > max_part_ms:
+                        continue
+                    # Completes a plan on the node that it is on, where latency permits.
+                    label = starting[onto, size - 1]
+                    whole_ms = label["latency"] + late_upto[onto, num_operators] + late_out[onto]
+                    if whole_ms > slo_ms * ROUNDING_SLACK:
+                        continue
+                    whole = label["cost"] + cost_upto[onto, num_operators] + cost_out[onto]
+                    size = insert(
+                        found, sizes[FOUND], whole_front, ceiling, whole_ms, whole, label["stage"]
+                    )
+                    if size != NONE:
+                        sizes[FOUND] = size
+                        stops, kinds = trace_back(stages, label["stage"], num_operators)
+                        whole_ms = sum_of_parts(search.limits.latency, stops, kinds)
+                        over = note_overused(uses[LIMIT], kinds, overused, sizes)
+                        if not over and whole_ms <= slo_ms:
+                            whole = sum_of_parts(search.cost, stops, kinds)
+                            keep(kept, plans, sizes, whole_front, whole_ms, whole, stops, kinds)
+            if not finished:
+                break
+        if num_stages > MOST_STAGES:
+            finished = False
+        if not finished:
+            break
+        for kind in range(num_kinds):
+            # Only what may run on stays.
+            size = 0
+            for i in range(num_running[kind]):
+                label = running[kind, i]
+                if label["farthest"] > cut and is_open(
+                    found,
+                    sizes[FOUND],
+                    prices,
+                    to_go[RUN, cut, kind, label["state"]],
+                    label["cost"] + cost_upto[kind, cut] - cost_overhead[kind],
+                    label["latency"] + late_upto[kind, cut] - late_overhead[kind],
+                    whole_front,
+                    bound_latency,
+                    slo_ms,
+                    ceiling,
+                ):
+                    running[kind, size] = label
+                    size += 1
+            running = widened(running, size + num_starting[kind])
+            num_running[kind] = merge(
+                running[kind],
+                size,
+                starting[kind],
+                num_starting[kind],
+                guards,
+                cost_tie,
+                latency_tie,
+            )
+            num_starting[kind] = 0
+    if finished:
+        for i in range(sizes[FOUND]):
+            if found[i]["id"] != NONE:
+                _, kinds = trace_back(stages, found[i]["id"], num_operators)
+                note_overused(uses[LIMIT], kinds, overused, sizes)
+    return finished, Progress(running, num_running, found, kept, plans, overused, sizes, until)
+
+
+def share_below(value: float, bound: float) -> float:
+    """How far below a value a bound lies, as a share of it."""
+    return min(max(1.0 - bound / value, 0.0), 1.0) if value > 0.0 else 0.0
+
+
+def gap_to(progress: Progress, latency: float, cost: float) -> float:
+    """By what share a plan of this latency and cost would be better than each one kept."""
+    least = 1.0
+    for i in range(progress.sizes[KEPT]):
+        point = progress.kept[i]
+        better = max(share_below(point["cost"], cost), share_below(point["latency"], latency))
+        least = min(least, better)
+    return least
+
+
+def front_gap(search: Search, progress: Progress, cut_short: bool) -> float:
+    """The same of whatever the exploration found, and may have found had it gone on."""
+    widest = 0.0
+    for i in range(progress.sizes[FOUND]):
+        point = progress.found[i]
+        widest = max(widest, gap_to(progress, point["latency"], point["cost"]))
+    if not cut_short:
+        return widest
+    cut = progress.sizes[CUT]
+    late = search.limits.latency
+    for kind in range(len(progress.num_running)):
+        for i in range(progress.num_running[kind]):
+            label = progress.running[kind, i]
+            run = search.to_go[RUN, cut, kind, label["state"]]
+            hop = search.to_go[HOP, cut, kind, label["state"]]
+            latency = label["latency"] + late.upto[kind, cut]
+            latency += min(hop[LATENCY], run[LATENCY] - late.overhead[kind])
+            cost = label["cost"] + search.cost.upto[kind, cut]
+            cost += min(hop[COST], run[COST] - search.cost.overhead[kind])
+            widest = max(widest, gap_to(progress, latency, cost))
+    return widest
+
+
+def first_viable_cuts(limits: StageLimits, next_state: Integers) -> Integers:
+    """From each state the first cut from which on the nodes left could do the rest if
+    nothing had to be moved between them.
+    """
+    num_kinds, num_states = next_state.shape
+    num_operators = limits.farthest.shape[1]
+    # For each stop the earliest start of a stage that may run so far.
+    earliest = np.zeros((num_kinds, num_operators + 1), dtype=np.int64)
+    for kind in range(num_kinds):
+        start = 0
+        for stop in range(num_operators + 1):
+            while start < stop and limits.farthest[kind, start] < stop:
+                start += 1
+            earliest[kind, stop] = start
+    viable = np.full(num_states, num_operators)
+    for state in range(num_states - 1, -1, -1):
+        before = NONE
+        while before != viable[state]:
+            before = viable[state]
+            for kind in range(num_kinds):
+                after = next_state[kind, state]
+                if after != NONE:
+                    viable[state] = min(viable[state], earliest[kind, viable[after]])
+    return viable
+
+
+def put(cuts: Integers, cut: int) -> None:
+    """Puts a cut into a set."""
+    cuts[cut // WORD_BITS] |= 1 << (cut % WORD_BITS)
+
+
+def has(cuts: Integers, cut: int) -> bool:
+    """Whether a cut is in a set."""
+    return (cuts[cut // WORD_BITS] >> (cut % WORD_BITS)) & 1 != 0
+
+
+def put_range(cuts: Integers, first: int, last: int) -> None:
+    """Puts all of first..last in."""
+    every = (1 << WORD_BITS) - 1
+    for word in range(first // WORD_BITS, last // WORD_BITS + 1):
+        bits = every
+        if word == first // WORD_BITS:
+            bits &= every << (first % WORD_BITS)
+        if word == last // WORD_BITS:
+            bits &= every >> (WORD_BITS - 1 - last % WORD_BITS)
+        cuts[word] |= bits
+
+
+def highest_bit(bits: int) -> int:
+    """The place of the highest bit that is set."""
+    return math.frexp(float(bits))[1] - 1
+
+
+def last_cut(cuts: Integers) -> int:
+    """The last of a set; 0 of an empty one."""
+    for word in range(len(cuts) - 1, -1, -1):
+        if cuts[word] != 0:
+            return word * WORD_BITS + highest_bit(cuts[word])
+    return 0
+
+
+def stops_from(starts: Integers, farthest: Integers, stops: Integers) -> None:
+    """The cuts that stages from a set of starts may reach."""
+    stops[:] = 0
+    for word in range(len(starts)):
+        bits = starts[word]
+        while bits != 0:
+            # The carry runs through the lowest run of bits. Of neighbouring starts the
+            # stops overlap.
+            low = bits & -bits
+            rest = bits & (bits + low)
+            first = word * WORD_BITS + highest_bit(low)
+            last = word * WORD_BITS + highest_bit(bits ^ rest)
+            put_range(stops, first + 1, farthest[last])
+            bits = rest
+
+
+def hops_and_starts(limits: StageLimits) -> tuple[Integers, Integers]:
+    """Cuts at which a hop is quick enough, [N, N, words], and from which a stage can run."""
+    num_kinds, num_operators = limits.farthest.shape
+    num_words = num_operators // WORD_BITS + 1
+    able = np.zeros((num_kinds, num_words), dtype=np.int64)
+    hops = np.zeros((num_kinds, num_kinds, num_words), dtype=np.int64)
+    for kind in range(num_kinds):
+        for cut in range(num_operators):
+            if limits.farthest[kind, cut] > cut:
+                put(able[kind], cut)
+        for onto in range(num_kinds):
+            for word in range(num_words):
+                lowest = word * WORD_BITS
+                bits = 0
+                for cut in range(max(lowest, 1), min(lowest + WORD_BITS, num_operators)):
+                    if may_hop(limits, cut, kind, onto):
+                        bits |= 1 << (cut - lowest)
+                hops[kind, onto, word] = bits
+    return hops, able
+
+
+def run_layer(
+    limits: StageLimits,
+    able: Integers,
+    viable: Integers,
+    items: Integers,
+    first: int,
+    end: int,
+    rows: Integers,
+    seen: Integers,
+) -> int:
+    """Starts become stops, of which those stay that are new and leave no more to do than the
+    nodes left can; where the items that have any end.
+    """
+    num_operators = limits.farthest.shape[1]
+    num_words = rows.shape[1]
+    reached = np.zeros(num_words, dtype=np.int64)
+    every = (1 << WORD_BITS) - 1
+    kept = first
+    for i in range(first, end):
+        state, kind, row, seen_row = items[i]
+        cuts = rows[row]
+        known = seen[seen_row]
+        for word in range(num_words):
+            cuts[word] &= able[kind, word]
+        stops_from(cuts, limits.farthest[kind], reached)
+        any_is = False
+        for word in range(num_words):
+            fresh = reached[word] & ~known[word]
+            lowest = word * WORD_BITS
+            if viable[state] >= lowest + WORD_BITS:
+                fresh = 0
+            elif viable[state] > lowest:
+                fresh &= every << (viable[state] - lowest)
+            cuts[word] = fresh
+            known[word] |= fresh
+            any_is = any_is or fresh != 0
+        if has(cuts, num_operators) and not may_hop(limits, num_operators, kind, NONE):
+            cuts[num_operators // WORD_BITS] &= ~(1 << (num_operators % WORD_BITS))
+        if any_is:
+            items[kept] = items[i]
+            kept += 1
+    return kept
+
+
+def most_advanced(
+    items: Integers,
+    first: int,
+    end: int,
+    rows: Integers,
+    viable: Integers,
+    num_operators: int,
+    width: int,
+) -> int:
+    """Brings forward the items that are farthest beyond where the nodes left must take over;
+    where they end.
+    """
+    behind = np.empty(end - first, dtype=np.int64)
+    place = np.zeros(2 * num_operators + 2, dtype=np.int64)
+    for i in range(end - first):
+        state, row = items[first + i, 0], items[first + i, 2]
+        behind[i] = num_operators + viable[state] - last_cut(rows[row])
+        place[behind[i] + 1] += 1
+    for i in range(1, len(place)):
+        place[i] += place[i - 1]
+    ranked = np.empty((end - first, items.shape[1]), dtype=np.int64)
+    for i in range(end - first):
+        ranked[place[behind[i]]] = items[first + i]
+        place[behind[i]] += 1
+    items[first : first + width] = ranked[:width]
+    return first + width
+
+
+def fewest_stages(
+    limits: StageLimits,
+    next_state: Integers,
+    viable: Integers,
+    max_stages: int,
+    width: int,
+    until: Integers,
+) -> tuple[int, Integers, Integers]:
+    """A plan of the fewest stages within the limits that heeds what the states track: answer,
+    stops and kinds.
+    """
+    num_kinds, num_states = next_state.shape
+    num_operators = limits.farthest.shape[1]
+    hops, able = hops_and_starts(limits)
+    num_words = able.shape[1]
+    no_plan = np.zeros(0, dtype=np.int64)
+    # An item: state, kind, row of its cuts, and row of those that fewer stages reach.
+    items = np.empty((num_kinds, 4), dtype=np.int64)
+    rows = np.zeros((num_kinds, num_words), dtype=np.int64)
+    seen = np.zeros((num_kinds, num_words), dtype=np.int64)
+    seen_at = np.full((num_states, num_kinds), NONE)
+    item_at = np.full((num_states, num_kinds), NONE)
+    num_seen = 0
+    num_rows = 0
+    layers = [0]
+    end = 0
+    for kind in range(num_kinds):
+        state = next_state[kind, 0]
+        if state != NONE and may_hop(limits, 0, NONE, kind):
+            items[end, 0] = state
+            items[end, 1] = kind
+            items[end, 2] = num_rows
+            items[end, 3] = num_seen
+            item_at[state, kind] = end
+            seen_at[state, kind] = num_seen
+            put(rows[num_rows], 0)
+            num_rows += 1
+            num_seen += 1
+            end += 1
+    while True:
+        first = layers[-1]
+        for i in range(first, end):
+            item_at[items[i, 0], items[i, 1]] = NONE
+        end = run_layer(limits, able, viable, items, first, end, rows, seen)
+        for i in range(first, end):
+            if has(rows[items[i, 2]], num_operators):
+                stops, kinds = trace_layers(limits, next_state, hops, items, rows, layers, i)
+                return ANSWERED, stops, kinds
+        if first == end or len(layers) >= max_stages:
+            return NO_PLAN, no_plan, no_plan
+        if until[0] != 0:
+            return CUT_SHORT, no_plan, no_plan
+        if end - first > width:
+            end = most_advanced(items, first, end, rows, viable, num_operators, width)
+        layers.append(end)
+        last = end
+        for i in range(first, last):
+            items = grown(items, end, num_kinds)
+            rows = grown(rows, num_rows, num_kinds)
+            seen = grown(seen, num_seen, num_kinds)
+            state, kind, row, _ = items[i]
+            for onto in range(num_kinds):
+                after = next_state[onto, state]
+                if after == NONE:
+                    continue
+                any_is = False
+                for word in range(num_words):
+                    if rows[row, word] & hops[kind, onto, word] != 0:
+                        any_is = True
+                        break
+                if not any_is:
+                    continue
+                if item_at[after, onto] == NONE:
+                    if seen_at[after, onto] == NONE:
+                        seen_at[after, onto] = num_seen
+                        num_seen += 1
+                    item_at[after, onto] = end
+                    items[end, 0] = after
+                    items[end, 1] = onto
+                    items[end, 2] = num_rows
+                    items[end, 3] = seen_at[after, onto]
+                    num_rows += 1
+                    end += 1
+                target = items[item_at[after, onto], 2]
+                for word in range(num_words):
+                    rows[target, word] |= rows[row, word] & hops[kind, onto, word]
+
+
+def trace_layers(
+    limits: StageLimits,
+    next_state: Integers,
+    hops: Integers,
+    items: Integers,
+    rows: Integers,
+    layers: list[int],
+    item: int,
+) -> tuple[Integers, Integers]:
+    """Stops and kinds of a plan, from an item of the last layer back to the first."""
+    stops = np.empty(len(layers), dtype=np.int64)
+    kinds = np.empty(len(layers), dtype=np.int64)
+    stop = limits.farthest.shape[1]
+    for k in range(len(layers) - 1, -1, -1):
+        state, kind = items[item, 0], items[item, 1]
+        stops[k] = stop
+        kinds[k] = kind
+        if k == 0:
+            break
+        for other in range(layers[k - 1], layers[k]):
+            start = 0
+            if next_state[kind, items[other, 0]] == state:
+                start = start_before(limits, hops, items, rows, other, kind, stop)
+            if start > 0:
+                item = other
+                stop = start
+                break
+    return stops, kinds
+
+
+def start_before(
+    limits: StageLimits,
+    hops: Integers,
+    items: Integers,
+    rows: Integers,
+    item: int,
+    onto: int,
+    stop: int,
+) -> int:
+    """The first cut at which a stage took over from an item and ran to a stop; 0 for none."""
+    source, row = items[item, 1], items[item, 2]
+    for start in range(1, stop):
+        if (
+            has(rows[row], start)
+            and has(hops[source, onto], start)
+            and limits.farthest[onto, start] >= stop
+        ):
+            return start
+    return 0
+
+
+class Kernels(NamedTuple):
+    """What the search calls, as it is or compiled."""
+
+    sum_of_parts: Callable[..., float]
+    largest_part: Callable[..., float]
+    farthest_stops: Callable[..., Integers]
+    cost_to_go: Callable[..., tuple[Floats, float]]
+    best_plan: Callable[..., tuple[Integers, Integers]]
+    explore: Callable[..., tuple[bool, Progress]]
+    gap_to: Callable[..., float]
+    front_gap: Callable[..., float]
+    first_viable_cuts: Callable[..., Integers]
+    fewest_stages: Callable[..., tuple[int, Integers, Integers]]
+
+
+KERNELS = Kernels(
+    sum_of_parts,
+    largest_part,
     farthest_stops,
     cost_to_go,
-    best_dual,
-    emission_costs,
-    work_to_go,
-    work_bound,
-    bound_of,
-    dominated,
+    best_plan,
+    explore,
+    gap_to,
+    front_gap,
+    first_viable_cuts,
+    fewest_stages,
 )
-"""What `solve_partition` calls."""
+
+HELPERS: tuple[Any, ...] = (
+    stage_cost,
+    hop_cost,
+    may_hop,
+    sum_of_parts,
+    least_cost,
+    first_later,
+    insert,
+    is_left,
+    with_use,
+    note_overused,
+    keep,
+    grown,
+    widened,
+    is_open,
+    matches,
+    join,
+    merge,
+    trace_back,
+    hops_at,
+    share_below,
+    gap_to,
+    put,
+    has,
+    put_range,
+    highest_bit,
+    last_cut,
+    stops_from,
+    hops_and_starts,
+    run_layer,
+    most_advanced,
+    trace_layers,
+    start_before,
+)
+"""What those call in turn."""

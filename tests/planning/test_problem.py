@@ -24,7 +24,10 @@ def problem(**changes: Any) -> PartitionProblem:
         "stage_overhead_ms": [0, 0],
     }
     arrays |= changes
-    return PartitionProblem(**{name: np.array(value) for name, value in arrays.items()})
+    source = arrays.pop("source", None)
+    return PartitionProblem(
+        **{name: np.array(value) for name, value in arrays.items()}, source=source
+    )
 
 
 def test_objectives_by_hand() -> None:
@@ -107,7 +110,7 @@ def test_infeasible_says_what_stands_in_the_way(
         ({"intensity_g_per_kwh": [np.inf, 1]}, "intensity_g_per_kwh has inf"),
         ({"link_mbps": [[1, 0], [1, 1]]}, "link_mbps has 0: each must be above 0"),
         ({"pue": [0.9, 1]}, "pue has 0.9: each must be 1 or above"),
-        ({"time_ms": np.ones((2, 17))}, "17 nodes: the exact search takes 16"),
+        ({"source": 2}, "source is 2: give a node from 0 to 1"),
     ],
 )
 def test_wrong_arrays_are_named(changes: dict[str, Any], message: str) -> None:
@@ -118,7 +121,13 @@ def test_wrong_arrays_are_named(changes: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"objective": "speed"}, "latency, energy, emissions, throughput"),
+        ({"objective": "speed"}, "latency, energy, emissions, weighted, throughput"),
+        ({"objective": "weighted"}, "give both or neither"),
+        ({"weights": {"latency": 1}}, "give both or neither"),
+        ({"objective": "weighted", "weights": {"speed": 1}}, "weights name 'speed'"),
+        ({"objective": "weighted", "weights": {"energy": -1}}, "the weight of energy is -1"),
+        ({"objective": "weighted", "weights": {"energy": 0}}, "all weights are 0"),
+        ({"time_limit_s": 0}, "time_limit_s is 0"),
         ({"slo_ms": 0}, "slo_ms is 0"),
         ({"slo_ms": math.nan}, "slo_ms is nan"),
         ({"max_stages": 0}, "max_stages is 0"),
@@ -129,20 +138,38 @@ def test_wrong_limits_are_named(arguments: dict[str, Any], message: str) -> None
         problem().solve(**arguments)
 
 
-def test_a_search_cut_short_says_how_far_off_it_may_be() -> None:
-    random = np.random.default_rng(0)
-    nodes, operators = 8, 12
-    found = PartitionProblem(
-        random.uniform(1, 2, (operators, nodes)),
-        random.uniform(1, 2, (operators, nodes)),
-        np.ones(operators),
-        random.uniform(0, 0.1, operators + 1),
-        node_memory_mb=np.full(nodes, 12.0),
-        intensity_g_per_kwh=random.uniform(100, 900, nodes),
-        link_latency_ms=np.full((nodes, nodes), 0.01),
-        link_mbps=np.full((nodes, nodes), 1e4),
-        link_j_per_mb=np.zeros((nodes, nodes)),
-        stage_overhead_ms=np.zeros(nodes),
-    ).solve("latency", max_labels=nodes)
-    assert not found.optimal
-    assert 0 < found.gap < 1
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objectives": ("emissions", "latency")}, "no front of emissions, latency: give latency"),
+        ({"objectives": ("latency", "throughput")}, "no front of latency, throughput"),
+        ({"epsilon": -0.1}, "epsilon is -0.1"),
+    ],
+)
+def test_wrong_fronts_are_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        problem().pareto(**arguments)
+
+
+def test_a_front_by_hand() -> None:
+    quick_links = np.full((2, 2), np.inf)
+    front = problem(link_mbps=quick_links).pareto()
+    assert [(plan.latency_ms, len(plan.nodes)) for plan in front] == [(2, 1), (3.5, 2), (4, 1)]
+    assert front[0].emissions_g > front[1].emissions_g > front[2].emissions_g
+
+
+def test_a_source_is_paid_for_on_the_way_in_and_out() -> None:
+    found = problem(source=0, link_mbps=np.full((2, 2), 8000.0)).solve("emissions")
+    assert found.nodes == (1,)
+    # A megabyte each way at 8 Gbit/s, and half a millisecond of latency.
+    assert found.latency_ms == 1.5 + 4 + 1.5
+
+
+def test_weights_trade_time_for_carbon() -> None:
+    quick_links = np.full((2, 2), np.inf)
+    least_g = problem().solve("emissions").emissions_g
+    for grams_per_ms, nodes in ((1.0, (0,)), (1e-9, (1,))):
+        weights = {"latency": grams_per_ms, "emissions": 1.0}
+        found = problem(link_mbps=quick_links).solve("weighted", weights=weights)
+        assert found.nodes == nodes
+        assert (found.emissions_g == least_g) == (nodes == (1,))
