@@ -118,6 +118,7 @@ public:
         for (;;)
         {
             overused_.clear();
+            explored_ = Explored::nothing;
             cost_to_go_.emplace(cost_, stage_limits_, states_);
             if (std::isinf(cost_to_go_->whole()))
                 return answer(true);
@@ -134,6 +135,13 @@ public:
     }
 
 private:
+    enum class Explored
+    {
+        nothing,
+        part,
+        all,
+    };
+
     // Both searches tell whether they came to their end. If they did and nothing is
     // overused, what was kept is the answer.
     bool find_least()
@@ -270,6 +278,7 @@ private:
     // Searches cut by cut for what costs less than a ceiling. False when cut short.
     bool explore(double ceiling)
     {
+        explored_ = Explored::part;
         found_.clear(ceiling);
         for (auto const &point : kept_.points())
             found_.insert({point.latency, point.cost, kNoStage});
@@ -303,6 +312,7 @@ private:
             if (narrow_)
                 keep_most_promising();
         }
+        explored_ = Explored::all;
         for (auto const &point : found_.points())
             if (point.id != kNoStage)
                 add_overused(trace_back(point.id));
@@ -611,6 +621,7 @@ private:
             narrow_ = {std::move(states), std::move(viability)};
             uses_ = uses;
             explore(kInfinity);
+            explored_ = Explored::nothing;
         }
         if (!kept_.points().empty())
             return;
@@ -668,19 +679,27 @@ private:
                                           share_below(point.latency, latency)));
             widest = std::max(widest, least);
         };
-        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
-            for (auto const &label : running_[kind])
-            {
-                auto const rest = [&](CostToGo const &to_go, double overhead)
+        // What is still to come of the labels that run, if a search was cut short on
+        // its way; else of any plan.
+        if (explored_ == Explored::nothing)
+        {
+            widen(latency_to_go_->whole(), cost_to_go_->whole());
+            return widest;
+        }
+        if (explored_ == Explored::part)
+            for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+                for (auto const &label : running_[kind])
                 {
-                    return std::min(to_go.hop(cut_, kind, label.state),
-                                    to_go.run(cut_, kind, label.state) - overhead);
-                };
-                widen(latency_here(label, kind)
-                          + rest(*latency_to_go_, latency_.overhead(kind)),
-                      cost_here(label, kind)
-                          + rest(*cost_to_go_, cost_.overhead(kind)));
-            }
+                    auto const rest = [&](CostToGo const &to_go, double overhead)
+                    {
+                        return std::min(to_go.hop(cut_, kind, label.state),
+                                        to_go.run(cut_, kind, label.state) - overhead);
+                    };
+                    widen(latency_here(label, kind)
+                              + rest(*latency_to_go_, latency_.overhead(kind)),
+                          cost_here(label, kind)
+                              + rest(*cost_to_go_, cost_.overhead(kind)));
+                }
         for (auto const &point : found_.points())
             widen(point.latency, point.cost);
         return widest;
@@ -708,6 +727,7 @@ private:
     double lower_ = 0.0; // no plan costs less
 
     std::optional<Narrow> narrow_;
+    Explored explored_ = Explored::nothing;
     std::size_t cut_ = 0;
     std::vector<std::vector<Label>> running_;  // per kind
     std::vector<std::vector<Label>> starting_; // per kind, at this cut

@@ -56,9 +56,11 @@ public:
     // A plan of the fewest stages without a part longer than what viable() was asked,
     // that heeds the resources which the states track; none if there is none, or if of
     // the sets reached with each number of stages only the `width` most advanced are
-    // kept.
-    [[nodiscard]] std::optional<Partition>
-    plan(UseStates const &states, std::size_t max_stages, std::size_t width)
+    // kept, or if the deadline passed.
+    [[nodiscard]] std::optional<Partition> plan(UseStates const &states,
+                                                std::size_t max_stages,
+                                                std::size_t width,
+                                                Deadline const &deadline)
     {
         auto const &limits = *limits_;
         prepare(limits, states.size());
@@ -77,7 +79,8 @@ public:
             for (auto const &item : layers_.back().items)
                 if (cut_set::contains(stops(layers_.back(), item), num_operators_))
                     return trace_back(item, states);
-            if (layers_.back().items.empty() || stages >= max_stages)
+            if (layers_.back().items.empty() || stages >= max_stages
+                || deadline.passed())
                 return std::nullopt;
             if (layers_.back().items.size() > width)
                 narrow(layers_.back(), width);
@@ -373,9 +376,11 @@ private:
         {
             if (!reach_.viable(part_ms, states_))
                 return Answer::none;
-            auto plan = reach_.plan(states_, limits_.max_stages, width);
+            auto plan = reach_.plan(
+                states_, limits_.max_stages, width, best_ ? deadline_ : no_deadline_);
             if (!plan)
-                return width == kAll ? Answer::none : Answer::unknown;
+                return width < kAll || deadline_.passed() ? Answer::unknown
+                                                          : Answer::none;
             auto const overused = resources_.overused(plan->kinds);
             if (overused.empty())
                 return total(latency_, *plan) <= limits_.slo_ms ? take(std::move(*plan))
@@ -427,6 +432,7 @@ private:
     Chain chain_;
     Limits limits_;
     Deadline deadline_;
+    Deadline no_deadline_{kInfinity}; // any plan is worth waiting for
     ChainCosts latency_;
     Resources resources_;
     UseStates states_;
