@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Stage,
         load_model,
     )
+    from carbonedge.planning.pareto import pareto
     from carbonedge.planning.partition import partition
     from carbonedge.runtime import InferenceSession
 
@@ -63,6 +64,7 @@ __all__ = [
     "Task",
     "Weights",
     "load_model",
+    "pareto",
     "partition",
     "schedule",
 ]
@@ -76,6 +78,7 @@ _LAZY = {
     "Plan": "carbonedge.planning",
     "Stage": "carbonedge.planning",
     "load_model": "carbonedge.planning",
+    "pareto": "carbonedge.planning",
     "partition": "carbonedge.planning",
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from carbonedge.planning.costs import OperatorCosts, operator_costs
 from carbonedge.planning.cuts import Cut
+from carbonedge.planning.formulation import partition_problem
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.operators import Operator
-from carbonedge.planning.partition import partition, partition_for_mode, partition_problem
+from carbonedge.planning.pareto import pareto
+from carbonedge.planning.partition import partition, partition_for_mode
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
 from carbonedge.planning.solution import PartitionSolution
@@ -27,6 +29,7 @@ __all__ = [
     "Transfer",
     "load_model",
     "operator_costs",
+    "pareto",
     "partition",
     "partition_for_mode",
     "partition_problem",
