@@ -113,9 +113,9 @@ def test_greedy_says_where_it_is_stuck() -> None:
 @pytest.mark.parametrize(
     ("changes", "slo_ms", "message"),
     [
-        ({"node_memory_mb": [40, 100, 100]}, None, r"for node 'a' needs 50 MB of 40 MB"),
+        ({"node_memory_mb": [40, 100, 100]}, None, "its stage on node 'a' needs 50 MB of 40 MB"),
         ({"link_latency_ms": np.full((3, 3), math.inf)}, None, "no link from 'a' to 'b'"),
-        ({}, 15, r"within slo_ms=15: its own takes 20 ms"),
+        ({}, 15, "it takes 20 ms and slo_ms=15"),
     ],
 )
 def test_a_strategy_whose_parts_break_a_limit_says_which(

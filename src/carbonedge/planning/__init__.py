@@ -11,6 +11,7 @@ from carbonedge.planning.pareto import pareto
 from carbonedge.planning.partition import partition, partition_for_mode
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.replan import Replan, replan
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.split import StageModel, split
 from carbonedge.planning.tensor import Tensor
@@ -23,6 +24,7 @@ __all__ = [
     "PartitionProblem",
     "PartitionSolution",
     "Plan",
+    "Replan",
     "Stage",
     "StageModel",
     "Tensor",
@@ -33,5 +35,6 @@ __all__ = [
     "partition",
     "partition_for_mode",
     "partition_problem",
+    "replan",
     "split",
 ]

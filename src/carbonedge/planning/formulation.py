@@ -88,8 +88,15 @@ class Formulation:
 
     def paper_costs(self) -> NDArray[np.float64]:
         """Eq. 5 of each operator of the problem, shape [L]."""
-        costs = np.array([float(operator.paper_cost) for operator in self.model.operators])
-        return np.add.reduceat(costs, [cut.position for cut in self.cuts[:-1]])
+        return self._summed([operator.paper_cost for operator in self.model.operators])
+
+    def parameter_mb(self) -> NDArray[np.float64]:
+        """Constants that each operator of the problem reads, shape [L]."""
+        return self._summed([operator.parameter_mb for operator in self.model.operators])
+
+    def _summed(self, values: Sequence[float]) -> NDArray[np.float64]:
+        starts = [cut.position for cut in self.cuts[:-1]]
+        return np.add.reduceat(np.array(values, dtype=np.float64), starts)
 
     def _stage(self, index: int, start: int, stop: int) -> Stage:
         node, problem = self.cluster.nodes[index], self.problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,10 @@ from carbonedge.planning.solution import PartitionSolution
 if TYPE_CHECKING:
     from carbonedge.planning.problem import PartitionProblem
 
-__all__ = ["infeasible", "missing_hop"]
+__all__ = ["ROUNDING", "infeasible", "obstacle"]
+
+ROUNDING = 1e-9
+"""By so large a share a sum may be off that was taken in another order."""
 
 _LATENCY = (1.0, 0.0, 0.0)
 _NEAR = 1e-6
@@ -54,8 +57,34 @@ def infeasible(problem: PartitionProblem, limits: Limits, *, proven: bool) -> In
     )
 
 
-def missing_hop(problem: PartitionProblem, source: int, target: int) -> str | None:
-    """What is wrong with sending tensors from a node to another; ``None`` for nothing."""
+def obstacle(
+    problem: PartitionProblem, cuts: Sequence[int], nodes: Sequence[int], limits: Limits
+) -> str | None:
+    """Which limit a plan of one's own breaks; ``None`` where it breaks none."""
+    if len(nodes) > limits.max_stages:
+        return f"it has {len(nodes)} stages and max_stages={limits.max_stages}"
+    names = problem.node_names
+    bounds = [0, *cuts, len(problem.memory_mb)]
+    for (start, stop), node in zip(itertools.pairwise(bounds), nodes, strict=True):
+        needed, there = float(problem.memory_mb[start:stop].sum()), problem.node_memory_mb[node]
+        if needed > there * (1 + ROUNDING):
+            return f"its stage on node {names[node]!r} needs {_mb(needed)} of {_mb(there)}"
+    for hop in itertools.pairwise(_path(problem, nodes)):
+        why = _missing_hop(problem, *hop)
+        if why is not None:
+            return why
+    latency_ms = problem.evaluate(cuts, nodes).latency_ms
+    if latency_ms > limits.slo_ms * (1 + ROUNDING):
+        return f"it takes {latency_ms:.4g} ms and slo_ms={limits.slo_ms:g}"
+    return None
+
+
+def _path(problem: PartitionProblem, nodes: Sequence[int]) -> tuple[int, ...]:
+    around = () if problem.source is None else (problem.source,)
+    return (*around, *nodes, *around)
+
+
+def _missing_hop(problem: PartitionProblem, source: int, target: int) -> str | None:
     if source == target or np.isfinite(problem.link_latency_ms[source, target]):
         return None
     names = problem.node_names
@@ -129,10 +158,7 @@ def _links(problem: PartitionProblem, limits: Limits, again: Limits) -> str | No
     found = _any_plan(linked, again, limits.max_stages)
     if found is None:
         return None
-    path = [*found.nodes]
-    if problem.source is not None:
-        path = [problem.source, *path, problem.source]
-    whys = [missing_hop(problem, *hop) for hop in itertools.pairwise(path)]
+    whys = [_missing_hop(problem, *hop) for hop in itertools.pairwise(_path(problem, found.nodes))]
     named = dict.fromkeys(why for why in whys if why is not None)
     source = (
         ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from carbonedge._validation import slots
 from carbonedge.exceptions import InfeasibleError
-from carbonedge.planning.infeasible import missing_hop
+from carbonedge.planning.infeasible import ROUNDING, obstacle
 from carbonedge.planning.problem import PartitionProblem
 from carbonedge.planning.search import Limits, prices_of
 from carbonedge.planning.solution import PartitionSolution
@@ -22,9 +21,6 @@ STRATEGIES = ("exact", "paper", "greedy")
 
 Parts = tuple[tuple[int, ...], tuple[int, ...]]
 """Cuts, and the node of each part by index."""
-
-# Of memory, as the search allows for sums taken in another order.
-_ROUNDING = 1e-9
 
 
 def proportional_parts(
@@ -128,29 +124,12 @@ def held_to(
     InfeasibleError
         If they break a limit; the message says which.
     """
-    cuts, nodes = parts
-    bounds = [0, *cuts, len(problem.memory_mb)]
-    refused = f"strategy {strategy!r} finds no plan"
-    for start, stop, node in zip(bounds[:-1], bounds[1:], nodes, strict=True):
-        needed, there = problem.memory_mb[start:stop].sum(), problem.node_memory_mb[node]
-        if needed > there * (1 + _ROUNDING):
-            raise InfeasibleError(
-                f"{refused}: its part for node {problem.node_names[node]!r} needs {needed:.5g} MB "
-                f"of {there:.5g} MB; use strategy='exact'"
-            )
-    around = () if problem.source is None else (problem.source,)
-    path = (*around, *nodes, *around)
-    for source, target in itertools.pairwise(path):
-        why = missing_hop(problem, source, target)
-        if why is not None:
-            raise InfeasibleError(f"{refused}: {why}; use strategy='exact'")
-    found = problem.evaluate(cuts, nodes)
-    if found.latency_ms > limits.slo_ms:
+    why = obstacle(problem, *parts, limits)
+    if why is not None:
         raise InfeasibleError(
-            f"{refused} within slo_ms={limits.slo_ms:g}: its own takes {found.latency_ms:.4g} ms; "
-            "use strategy='exact'"
+            f"strategy {strategy!r} finds no plan: {why}; use strategy='exact', or loosen the limit"
         )
-    return found
+    return problem.evaluate(*parts)
 
 
 def _next_cost(
@@ -166,7 +145,7 @@ def _next_cost(
     stays = bool(nodes) and node == nodes[-1]
     start = starts[-1] if stays else operator
     needed = problem.memory_mb[start : operator + 1].sum()
-    if needed > problem.node_memory_mb[node] * (1 + _ROUNDING):
+    if needed > problem.node_memory_mb[node] * (1 + ROUNDING):
         return math.inf, math.inf
     stage = np.array(problem.stage_cost(start, operator + 1, node))
     ways = [] if stays else _way_in(problem, nodes, operator, node)
