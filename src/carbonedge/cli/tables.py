@@ -172,11 +172,11 @@ def print_front(front: Front) -> None:
     for number in shown:
         table.add_row(str(number), *_measures(plans[number]), _route(plans[number]))
     console.print(table)
-    few = "" if len(shown) == len(plans) else f"; {len(shown)} of them are shown, --json gives all"
-    proven = "proven" if plans[0].optimal else "found, but for want of time not proven,"
+    few = "" if len(shown) == len(plans) else f" {len(shown)} are shown; --json gives all."
+    proof = "proven" if plans[0].optimal else "as far as was found in time"
+    count = "1 plan is" if len(plans) == 1 else f"{len(plans)} plans are"
     console.print(
-        f"{len(plans)} {proven} to be bettered by none in latency and emissions{few}.",
-        soft_wrap=True,
+        f"{count} bettered by none in latency and emissions, {proof}.{few}", soft_wrap=True
     )
     console.print()
     baselines = _table("baseline", "ms", "gCO2eq", "J", "req/s", "over front", "runs on")
@@ -184,7 +184,7 @@ def print_front(front: Front) -> None:
     for baseline in front.baselines:
         name = "whole" if baseline.whole else baseline.name
         if baseline.plan is None:
-            cells = [*["-"] * 5, f"{baseline.name}: none, {baseline.obstacle}"]
+            cells = [*["-"] * 5, f"none: {baseline.obstacle}"]
         else:
             more = baseline.more_emissions
             over = "-" if more is None else f"+{100 * more:.1f} %" if more else "on it"

@@ -79,7 +79,7 @@ def compare_with_front(
     time_limit_s: float = TIME_LIMIT_S,
 ) -> Front:
     """The front of latency and emissions, and beside it the strategies ``"paper"`` and
-    ``"greedy"`` and the model whole on each node, whatever these take.
+    ``"greedy"`` and the model whole on each node, also where these miss `slo_ms`.
 
     Parameters
     ----------
@@ -109,7 +109,14 @@ def compare_with_front(
     baselines = []
     for strategy in STRATEGIES:
         try:
-            plan = partition(model, cluster, strategy=strategy, source=source, costs=costs)
+            plan = partition(
+                model,
+                cluster,
+                strategy=strategy,
+                max_stages=max_stages,
+                source=source,
+                costs=costs,
+            )
             baselines.append(_baseline(plans, strategy, plan))
         except InfeasibleError as error:
             baselines.append(Baseline(strategy, False, None, str(error), None))

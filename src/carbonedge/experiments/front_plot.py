@@ -26,7 +26,19 @@ FRONT_COLOUR, WHOLE_COLOUR, CHOSEN_COLOUR = "#1b6f5c", "0.25", "#d4a017"
 STRATEGY_MARKS = {"paper": ("X", "#b5541c"), "greedy": ("^", "#5b4a9e")}
 NAME_POINTS = 9
 """Size of names, of which a letter takes about 0.6 in width."""
-NAME_OFFSETS = ((9, -3), (9, 9), (9, -15), (0, 12), (0, -18), (9, 21), (9, -27), (0, 24), (0, -30))
+MARK_POINTS = 5
+"""Half the size of a mark."""
+NAME_OFFSETS = (
+    (7, 7),
+    (9, -4),
+    (7, 19),
+    (-20, 10),
+    (7, -17),
+    (7, 31),
+    (-20, -20),
+    (7, -29),
+    (7, 43),
+)
 """In points from the mark; the first at which a name covers none before it is taken."""
 WIDE = 20
 """Latencies or emissions that differ by more are drawn on a logarithmic axis."""
@@ -88,24 +100,30 @@ def front_figure(front: Front, *, chosen: Plan | None = None) -> Figure:
         linewidth=1.5,
         label=f"front: {_counted(len(front.plans), 'plan')}, {splits} of them split",
     )
-    for baseline in front.baselines:
-        if baseline.plan is not None and not baseline.whole:
-            mark, colour = STRATEGY_MARKS[baseline.name]
-            label = f"strategy {baseline.name}: {_counted(len(baseline.plan.stages), 'stage')}"
-            axes.plot(
-                *points([baseline.plan]), mark, color=colour, markersize=10, label=label, zorder=4
-            )
+    for name, (mark, colour) in STRATEGY_MARKS.items():
+        made = [b.plan for b in front.baselines if b.name == name and not b.whole and b.plan]
+        said = _counted(len(made[0].stages), "stage") if made else "no plan"
+        axes.plot(
+            *points(made),
+            mark,
+            color=colour,
+            markersize=8,
+            label=f"strategy {name}: {said}",
+            zorder=4,
+        )
     whole = [b for b in front.baselines if b.whole and b.plan is not None]
-    axes.plot(
-        *points([b.plan for b in whole if b.plan is not None]),
-        "s",
-        color=WHOLE_COLOUR,
-        markersize=8,
-        fillstyle="none",
-        markeredgewidth=1.5,
-        label="whole model on one node" if whole else None,
-        zorder=3,
-    )
+    unable = sum(b.whole and b.plan is None for b in front.baselines)
+    if whole:
+        axes.plot(
+            *points([b.plan for b in whole if b.plan is not None]),
+            "s",
+            color=WHOLE_COLOUR,
+            markersize=12,
+            fillstyle="none",
+            markeredgewidth=1.5,
+            label="whole model on one node" + (f" ({unable} cannot)" if unable else ""),
+            zorder=3,
+        )
     if chosen is not None:
         axes.plot(
             *points([chosen]),
@@ -118,7 +136,8 @@ def front_figure(front: Front, *, chosen: Plan | None = None) -> Figure:
         )
     axes.set_xlabel("latency of one inference, ms")
     axes.set_ylabel(f"emissions of one inference, {unit}CO2eq")
-    axes.set_title("What splitting buys: no plan lies left of and below the front", loc="left")
+    proven = "" if front.plans[0].optimal else ", as far as was found in time"
+    axes.set_title(f"What splitting buys: no plan lies below the front{proven}", loc="left")
     _scale(axes, *points(shown))
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
@@ -127,6 +146,7 @@ def front_figure(front: Front, *, chosen: Plan | None = None) -> Figure:
         figure,
         axes,
         [(shortened(b.name), *points([b.plan])) for b in whole if b.plan is not None],
+        list(zip(*points(baselines), strict=True)),
     )
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -148,12 +168,20 @@ def _scale(axes: Axes, latencies_ms: Sequence[float], emissions: Sequence[float]
 
 
 def _name_points(
-    figure: Figure, axes: Axes, named: Sequence[tuple[str, list[float], list[float]]]
+    figure: Figure,
+    axes: Axes,
+    named: Sequence[tuple[str, list[float], list[float]]],
+    marked: Sequence[tuple[float, float]],
 ) -> None:
-    """Write names beside points so that none covers another."""
-    taken: list[tuple[float, float, float, float]] = []
+    """Write names beside points so that they cover neither marks nor each other."""
     figure.draw_without_rendering()
     points_per_pixel = 72 / figure.dpi
+    taken: list[tuple[float, float, float, float]] = []
+    for mark in marked:
+        across, up = axes.transData.transform(mark) * points_per_pixel
+        taken.append(
+            (across - MARK_POINTS, up - MARK_POINTS, across + MARK_POINTS, up + MARK_POINTS)
+        )
     for name, (x,), (y,) in named:
         across, up = axes.transData.transform((x, y)) * points_per_pixel
         width, height = 0.6 * NAME_POINTS * len(name), 1.2 * NAME_POINTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def _memory_of_an_operator(problem: PartitionProblem) -> str | None:
         return None
     return (
         f"operator {problem.operator_names[largest]!r} needs {_mb(needed)} and the largest node, "
-        f"{problem.node_names[node]!r}, has {_mb(there)}: give a node {_mb(needed - there)} more"
+        f"{problem.node_names[node]!r}, has {_mb(there)}: give a node {_enough(needed - there)} more"
     )
 
 
@@ -110,7 +111,7 @@ def _memory_of_all(problem: PartitionProblem) -> str | None:
         return None
     return (
         f"the model needs {_mb(needed)} and the nodes have {_mb(there)} together: add "
-        f"{_mb(needed - there)} of memory, or nodes"
+        f"{_enough(needed - there)} of memory, or nodes"
     )
 
 
@@ -191,7 +192,8 @@ def _memory_of_a_node(problem: PartitionProblem, limits: Limits, again: Limits) 
     return (
         f"no way to cut the model fits the nodes, in order and a stage on each: node "
         f"{problem.node_names[node]!r} has {_mb(there)} and the smallest stage that would help "
-        f"needs {_mb(there + more_mb)}; give it {_mb(more_mb)} more, the least that is enough"
+        f"needs {_enough(there + more_mb)}; give it {_enough(more_mb)} more, the least that is "
+        "enough"
     )
 
 
@@ -243,3 +245,9 @@ def _any_plan(
 
 def _mb(value: float) -> str:
     return f"{value:.5g} MB"
+
+
+def _enough(value: float) -> str:
+    """Rounded up, so that what is said to be enough is."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 4)
+    return _mb(math.ceil(value / unit - _NEAR) * unit)
