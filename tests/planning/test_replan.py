@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from carbonedge import (
     Cluster,
+    ClusterError,
     InfeasibleError,
     Link,
     ModelGraph,
@@ -314,3 +315,34 @@ def test_the_plan_of_another_model_is_refused() -> None:
     plan = partition(models.layers(depth=2), cluster([1, 2, 3]), costs="macs")
     with pytest.raises(ValueError, match=r"stages end at 4 and the model has 8 operators"):
         again(plan, cluster([1, 2, 3]), inferences=1)
+
+
+def test_a_plan_cut_where_a_fresh_measurement_would_not_cut_is_still_compared() -> None:
+    plan = partition(
+        model(), cluster([900, 10, 900], memory_mb=[1, 7e-4, 1]), costs=costs(), slo_ms=13
+    )
+    assert plan.cuts
+    elsewhere = dataclasses.replace(
+        costs(), positions=frozenset(p for p in costs().positions if p not in plan.cuts)
+    )
+    found = replan(
+        plan,
+        model(),
+        cluster([900, 10, 900], memory_mb=[1, 7e-4, 1]),
+        horizon_s=1e6,
+        requests_per_s=1,
+        slo_ms=13,
+        costs=elsewhere,
+    )
+    assert not found.moved
+    assert found.plan.emissions_g == pytest.approx(plan.emissions_g)
+
+
+def test_the_source_of_the_plan_stays_the_source() -> None:
+    plan = partition(model(), cluster([900, 10, 900]), source="a", costs=costs())
+    found = again(plan, cluster([900, 10, 900]), inferences=1)
+    assert found.plan == plan
+    assert found.plan.source == "a"
+    rest = Cluster([node for node in cluster([900, 10, 900]).nodes if node.name != "a"])
+    with pytest.raises(ClusterError, match="no node 'a'"):
+        replan(plan, model(), rest, horizon_s=1, requests_per_s=1, costs=costs())
