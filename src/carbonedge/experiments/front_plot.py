@@ -142,13 +142,13 @@ def front_figure(front: Front, *, chosen: Plan | None = None) -> Figure:
     axes.grid(color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     _name_points(
         figure,
         axes,
         [(shortened(b.name), *points([b.plan])) for b in whole if b.plan is not None],
         list(zip(*points(baselines), strict=True)),
     )
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
@@ -161,6 +161,7 @@ def _scale(axes: Axes, latencies_ms: Sequence[float], emissions: Sequence[float]
         if low > 0 and high / low > WIDE:
             axes.set(**{f"{axis}scale": "log"})
             set_limits(low / 1.3, high * 1.6)
+            getattr(axes, f"{axis}axis").set_major_formatter("{x:g}")
         else:
             room = 0.12 * (high - low) or 0.1 * high or 1.0
             # More to the right and on top, where names stand.
@@ -176,6 +177,7 @@ def _name_points(
     """Write names beside points so that they cover neither marks nor each other."""
     figure.draw_without_rendering()
     points_per_pixel = 72 / figure.dpi
+    edge = axes.bbox.x1 * points_per_pixel
     taken: list[tuple[float, float, float, float]] = []
     for mark in marked:
         across, up = axes.transData.transform(mark) * points_per_pixel
@@ -185,20 +187,19 @@ def _name_points(
     for name, (x,), (y,) in named:
         across, up = axes.transData.transform((x, y)) * points_per_pixel
         width, height = 0.6 * NAME_POINTS * len(name), 1.2 * NAME_POINTS
+        # Right of the mark where there is room, else left of it.
         boxes = [
-            (
-                offset,
-                (
-                    across + offset[0],
-                    up + offset[1],
-                    across + offset[0] + width,
-                    up + offset[1] + height,
-                ),
-            )
-            for offset in NAME_OFFSETS
+            (offset, (across + right, up + above, across + right + width, up + above + height))
+            for side in (0.0, -width - 2 * NAME_OFFSETS[0][0])
+            for offset in ((right + side, above) for right, above in NAME_OFFSETS)
+            for right, above in (offset,)
         ]
         offset, box = next(
-            ((at, box) for at, box in boxes if not any(_overlap(box, other) for other in taken)),
+            (
+                (at, box)
+                for at, box in boxes
+                if box[2] <= edge and not any(_overlap(box, other) for other in taken)
+            ),
             boxes[0],
         )
         taken.append(box)
@@ -211,6 +212,8 @@ def _name_points(
             color=WHOLE_COLOUR,
             # Names are the user's: dollars in them are no formula.
             parse_math=False,
+            # The layout for which room was found is to stay.
+            in_layout=False,
         )
 
 
