@@ -19,6 +19,8 @@ namespace
 {
 // An slo_ms is often some plan's own latency: keep() has the last word.
 constexpr auto kRoundingSlack = 1.0 + 1e-9;
+// Labels that differ by less, as a share of the least a plan can come to, are alike.
+constexpr auto kTieShare = 1e-12;
 constexpr auto kNoStage = std::numeric_limits<std::uint32_t>::max();
 constexpr auto kLabelsBetweenLooks = 1024;
 // Numbers in all tables of the cost to go together: 8 bytes each, twice.
@@ -77,6 +79,13 @@ public:
           running_(num_kinds_), starting_(num_kinds_), found_(whole_front),
           kept_(whole_front)
     {
+        // Where any node can hold it all, plans have few stages, and to tell all nodes
+        // apart at once is quicker than to search twice.
+        auto roomy = true;
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+            roomy = roomy && stage_limits_.farthest(0, kind) == num_operators_;
+        for (std::size_t kind = 0; kind < num_kinds_ && roomy; ++kind)
+            uses_.track(kind);
     }
 
     Found run()
@@ -88,7 +97,7 @@ public:
             if (std::isinf(cost_to_go_->whole()))
                 return answer(true);
             lower_ = std::max(lower_, cost_to_go_->whole());
-            cost_tie_ = lower_ * 1e-12;
+            cost_tie_ = lower_ * kTieShare;
             auto const finished = whole_front_ ? find_front() : find_least();
             if (!finished)
                 return answer(false);
@@ -128,8 +137,7 @@ private:
 
     bool find_front()
     {
-        latency_to_go_.emplace(latency_, stage_limits_, states_);
-        if (latency_to_go_->whole() > limits_.slo_ms * kRoundingSlack)
+        if (!bound_by_latency())
             return true;
         price_hull();
         if (may_track())
@@ -138,15 +146,22 @@ private:
         return explore(kInfinity);
     }
 
+    // False when no plan is quick enough.
+    bool bound_by_latency()
+    {
+        latency_to_go_.emplace(latency_, stage_limits_, states_);
+        latency_tie_ = latency_to_go_->whole() * kTieShare;
+        return latency_to_go_->whole() <= limits_.slo_ms * kRoundingSlack;
+    }
+
     // The price of latency with the highest bound on a plan within slo_ms. The bound
     // is concave in the price: leaps find its scale, then ever smaller steps its top.
     // False when no plan is quick enough.
     bool price_latency()
     {
-        latency_to_go_.emplace(latency_, stage_limits_, states_);
-        auto const quickest = latency_to_go_->whole();
-        if (quickest > limits_.slo_ms * kRoundingSlack)
+        if (!bound_by_latency())
             return false;
+        auto const quickest = latency_to_go_->whole();
         keep(best_plan(latency_, *latency_to_go_));
         if (lower_ <= 0.0 || quickest <= 0.0)
             return true;
@@ -540,11 +555,10 @@ private:
         Found found{{}, proven, proven ? 0.0 : gap()};
         for (auto const &point : kept_.points())
         {
-            auto plan = plans_[point.id];
-            sum_up(chain_, latency_, plan);
-            plan.value = point.cost;
-            found.plans.push_back(std::move(plan));
+            found.plans.push_back(plans_[point.id]);
+            found.plans.back().value = point.cost;
         }
+        sum_up(chain_, latency_, found.plans);
         return found;
     }
 

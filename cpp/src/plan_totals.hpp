@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 
 namespace carbonedge
 {
@@ -41,12 +42,18 @@ void each_part(ChainCosts const &costs, Partition const &plan, Part const &part)
     return largest;
 }
 
-/// Fills in a plan's totals from its stops and kinds.
-inline void sum_up(Chain const &chain, ChainCosts const &latency, Partition &plan)
+/// Fills in the totals of plans from their stops and kinds.
+inline void
+sum_up(Chain const &chain, ChainCosts const &latency, std::span<Partition> plans)
 {
-    plan.latency_ms = total(latency, plan);
-    plan.energy_j = total(energy_of(chain), plan);
-    plan.emissions_g = total(emissions_of(chain), plan);
-    plan.bottleneck_ms = largest_part(latency, plan);
+    auto const energy = energy_of(chain);
+    auto const emissions = emissions_of(chain);
+    for (auto &plan : plans)
+    {
+        plan.latency_ms = total(latency, plan);
+        plan.energy_j = total(energy, plan);
+        plan.emissions_g = total(emissions, plan);
+        plan.bottleneck_ms = largest_part(latency, plan);
+    }
 }
 } // namespace carbonedge

@@ -366,7 +366,7 @@ public:
         }
         auto const best = best_->bottleneck_ms;
         auto const proven = lower_ >= best / kTie;
-        sum_up(chain_, latency_, *best_);
+        sum_up(chain_, latency_, {&*best_, 1});
         best_->value = best;
         return {{*best_}, proven, proven || best <= 0.0 ? 0.0 : 1.0 - lower_ / best};
     }

@@ -147,7 +147,7 @@ def test_the_demo_runs_as_installed() -> None:
         "balanced",
     ]
     assert document["largest_difference"] <= document["tolerance"]
-    assert len(document["plan"]["stages"]) == 2
+    assert len(document["plan"]["stages"]) > 1
 
 
 def _edited(old: str, new: str) -> str:

@@ -37,7 +37,7 @@ def test_every_request_is_answered_and_counted() -> None:
     assert performance.node_use == {"node-high": 100.0}
     assert green.node_use == {"node-green": 100.0}
     assert sum(split.node_use.values()) == pytest.approx(100)
-    assert len(split.node_use) == 2
+    assert len(split.node_use) > 1
     assert green.emissions_g < performance.emissions_g
     assert result.largest_difference is not None
     assert result.largest_difference <= 1e-5

@@ -3,10 +3,13 @@ from __future__ import annotations
 import models
 import numpy as np
 import pytest
+from onnx import ModelProto, parser
 
 from carbonedge import Cluster, ModelError, Node, load_model
 from carbonedge.experiments import light_model
 from carbonedge.planning import operator_costs
+from carbonedge.planning.costs import SOURCES
+from carbonedge.planning.fusion import fusion
 
 
 @pytest.mark.parametrize("source", ["macs", "paper"])
@@ -14,7 +17,26 @@ def test_shared_out_costs_sum_to_each_nodes_own_time(source: str, cluster: Clust
     graph = load_model(light_model("squeezenet"))
     costs = operator_costs(graph, cluster.nodes, source)
     np.testing.assert_allclose(costs.time_ms.sum(axis=0), [10, 30])
-    assert costs.positions == frozenset(range(len(graph.operators) + 1))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_cuts_within_what_is_fused_are_left_out_unless_asked_for(
+    source: str, cluster: Cluster
+) -> None:
+    graph = load_model(light_model("squeezenet"))
+    costs = operator_costs(graph, cluster.nodes, source)
+    assert costs.positions == fusion(graph).positions
+    everywhere = operator_costs(graph, cluster.nodes, source, all_cuts=True)
+    assert everywhere.positions == frozenset(range(len(graph.operators) + 1))
+    assert costs.positions < everywhere.positions
+
+
+def test_a_model_that_onnx_runtime_cannot_load_is_planned_with_all_cuts(cluster: Cluster) -> None:
+    graph = load_model(unknown_operator_behind_a_product())
+    with pytest.raises(ModelError, match=r"ONNX Runtime .* cannot load.*Frobnicate"):
+        operator_costs(graph, cluster.nodes, "macs")
+    costs = operator_costs(graph, cluster.nodes, "macs", all_cuts=True)
+    assert costs.positions == {0, 1, 2}
 
 
 def test_measured_costs_scale_with_speed_and_never_part_a_fused_kernel(cluster: Cluster) -> None:
@@ -69,3 +91,13 @@ def test_what_is_worked_out_ahead_parts_no_cut(cluster: Cluster) -> None:
 def test_a_model_of_constants_only_has_nothing_to_plan(cluster: Cluster) -> None:
     with pytest.raises(ModelError, match="nothing in the model depends on its inputs"):
         operator_costs(load_model(models.constants_only()), cluster.nodes)
+
+
+def unknown_operator_behind_a_product() -> ModelProto:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17, "example.org": 1]>
+        g (float[1,2] x, float[2,2] w) => (float[1,2] y)
+        { p = MatMul(x, w) y = example.org.Frobnicate(p) }"""
+    )
+    assert isinstance(model, ModelProto)
+    return model

@@ -51,7 +51,7 @@ def why(problem: PartitionProblem, **limits: Any) -> str:
 def test_an_operator_that_fits_no_node_is_named() -> None:
     assert why(chain(memory_mb=[10, 10, 130, 10])) == (
         "operator 'three' needs 130 MB and the largest node, 'a', has 100 MB: give a node "
-        "30 MB more"
+        "30 MB more memory"
     )
 
 

@@ -20,7 +20,9 @@ from carbonedge import (
     Node,
     Plan,
     Stage,
+    load_model,
 )
+from carbonedge.planning import measure
 
 NODES = [
     Node("a", cpu_cores=1, memory_mb=100, power_w=10, intensity_g_per_kwh=100, avg_time_ms=1),
@@ -209,3 +211,19 @@ def test_a_grid_of_zero_carbon_gives_infinite_efficiency() -> None:
     session = InferenceSession(models.layers(), Cluster([clean]), plan=plan(("c", 0, 8)))
     session.run(None, {"x": X})
     assert math.isinf(session.footprint.inferences_per_g)
+
+
+def test_stages_share_the_cores_and_a_whole_keeps_its_options() -> None:
+    options = onnxruntime.SessionOptions()
+    InferenceSession(models.layers(), CLUSTER, plan=plan(("a", 0, 8)), sess_options=options)
+    with pytest.raises(RuntimeError):
+        options.get_session_config_entry("session.force_spinning_stop")
+    open_split(sess_options=options)
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"
+
+
+def test_a_plan_may_be_made_from_a_profile_and_with_all_cuts() -> None:
+    measured = measure(load_model(models.layers()))
+    session = InferenceSession(models.layers(), CLUSTER, profile=measured, all_cuts=True)
+    expected_ms = measured.run_ms
+    assert session.plan.latency_ms == pytest.approx(expected_ms)

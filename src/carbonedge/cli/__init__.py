@@ -10,6 +10,7 @@ import click
 from carbonedge.cli.demo import demo
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
+from carbonedge.cli.profile import profile
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
 from carbonedge.cli.split import split
@@ -37,7 +38,7 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, split, verify, schedule, sweep, nodes):
+for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes):
     cli.add_command(command)
 
 

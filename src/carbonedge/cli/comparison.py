@@ -11,7 +11,7 @@ import click
 from carbonedge.cli.tables import print_comparison, progress
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare
-from carbonedge.planning import ModelGraph
+from carbonedge.planning import ModelGraph, Profile
 
 __all__ = ["run_and_print"]
 
@@ -30,6 +30,9 @@ def run_and_print(
     slo_ms: float | None = None,
     feed: Mapping[str, Any] | None = None,
     threads: int = 1,
+    profile: Profile | None = None,
+    node_profiles: Mapping[str, Profile] | None = None,
+    all_cuts: bool = False,
 ) -> int:
     """Compare, print, and return the exit code."""
     with progress("requests", requests * (len(modes) + 1)) as advance:
@@ -42,6 +45,9 @@ def run_and_print(
             slo_ms=slo_ms,
             feed=feed,
             threads=threads,
+            profile=profile,
+            node_profiles=node_profiles,
+            all_cuts=all_cuts,
             advance=advance,
         )
     if as_json:

@@ -7,13 +7,16 @@ import click
 from carbonedge.scheduling import Task
 
 __all__ = [
+    "all_cuts",
     "as_json",
     "cluster_file",
     "cpu_cores",
+    "input_file",
     "memory_mb",
     "mode",
     "model_file",
     "plot_file",
+    "profiles",
     "requests",
     "slo_ms",
     "threads",
@@ -45,6 +48,25 @@ threads = click.option(
     default=1,
     show_default=True,
     help="Of ONNX Runtime within an operator.",
+)
+input_file = click.option(
+    "--input",
+    "input_path",
+    type=click.Path(),
+    help="The input of every request, an .npz by name; made up without it.",
+)
+profiles = click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="[NODE=]FILE",
+    help="What `carbonedge profile` measured here before, or on NODE itself, whose times it "
+    "then is; may be given several times.",
+)
+all_cuts = click.option(
+    "--all-cuts",
+    is_flag=True,
+    help="Cut within what ONNX Runtime fuses too, which costs time.",
 )
 cpu_cores = click.option(
     "--cpu-cores",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from carbonedge.cli import options
+from carbonedge.cli.inputs import read_feed, read_profiles
 from carbonedge.cli.plots import save_plot
 from carbonedge.cli.tables import print_front, print_plan
 from carbonedge.cli.weights import WeightsOption
@@ -19,6 +20,7 @@ from carbonedge.planning import (
     operator_costs,
     partition,
     partition_for_mode,
+    sized,
 )
 from carbonedge.planning.costs import SOURCES
 from carbonedge.planning.problem import TIME_LIMIT_S
@@ -83,6 +85,9 @@ __all__ = ["plan"]
     show_default=True,
     help="Where operator times come from; all but measured share out each node's avg_time_ms.",
 )
+@options.profiles
+@options.all_cuts
+@options.input_file
 @options.threads
 @options.plot_file
 @options.as_json
@@ -99,6 +104,9 @@ def plan(
     time_limit_s: float,
     pareto: bool,
     costs: str,
+    profiles: tuple[str, ...],
+    all_cuts: bool,
+    input_path: str | None,
     threads: int,
     plot_path: str | None,
     as_json: bool,
@@ -122,10 +130,23 @@ def plan(
     if source is not None:
         cluster.index(source)
     graph = load_model(model)
+    feed = read_feed(input_path, graph)
+    if feed is not None:
+        graph = sized(graph, feed)
     sess_options = onnxruntime.SessionOptions()
     sess_options.intra_op_num_threads = threads
     sess_options.log_severity_level = 4
-    table = operator_costs(graph, cluster.nodes, costs, sess_options=sess_options)
+    profile, node_profiles = read_profiles(profiles, cluster)
+    table = operator_costs(
+        graph,
+        cluster.nodes,
+        costs,
+        feed=feed,
+        profile=profile,
+        node_profiles=node_profiles,
+        all_cuts=all_cuts,
+        sess_options=sess_options,
+    )
 
     limits: dict[str, Any] = {
         "slo_ms": slo_ms,

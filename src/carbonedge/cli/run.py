@@ -6,10 +6,9 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.comparison import run_and_print
-from carbonedge.cli.npz import read_npz
+from carbonedge.cli.inputs import read_feed, read_profiles
 from carbonedge.cluster import Cluster
 from carbonedge.planning import load_model
-from carbonedge.runtime.feeds import FeedChecker
 
 __all__ = ["run"]
 
@@ -19,10 +18,10 @@ __all__ = ["run"]
 @options.cluster_file
 @options.mode
 @options.requests
-@click.option(
-    "--input", "input_path", type=click.Path(), help="The input of every request, an .npz by name."
-)
+@options.input_file
 @options.slo_ms
+@options.profiles
+@options.all_cuts
 @options.threads
 @options.as_json
 def run(
@@ -32,16 +31,16 @@ def run(
     requests: int,
     input_path: str | None,
     slo_ms: float | None,
+    profiles: tuple[str, ...],
+    all_cuts: bool,
     threads: int,
     as_json: bool,
 ) -> int:
     """Run MODEL on a cluster, routed whole by the scheduler and split by the planner."""
     cluster = Cluster.from_toml(cluster_path)
     graph = load_model(model)
-    feed = None
-    if input_path is not None:
-        feed = read_npz(input_path)
-        FeedChecker(graph.inputs).check(feed)
+    feed = read_feed(input_path, graph)
+    profile, node_profiles = read_profiles(profiles, cluster)
     return run_and_print(
         graph,
         cluster,
@@ -51,5 +50,8 @@ def run(
         slo_ms=slo_ms,
         feed=feed,
         threads=threads,
+        profile=profile,
+        node_profiles=node_profiles,
+        all_cuts=all_cuts,
         as_json=as_json,
     )

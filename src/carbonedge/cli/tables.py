@@ -16,7 +16,7 @@ from carbonedge.experiments.comparison import NOTE, Comparison
 from carbonedge.experiments.front import Front
 from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
-from carbonedge.planning import Plan, Transfer
+from carbonedge.planning import ModelGraph, Plan, Profile, Transfer
 from carbonedge.planning.difference import TOLERANCE
 from carbonedge.planning.manifest import End, Manifest
 from carbonedge.runtime.verification import UNITS, WOBBLES, Verification
@@ -29,6 +29,7 @@ __all__ = [
     "print_front",
     "print_manifest",
     "print_plan",
+    "print_profile",
     "print_ranking",
     "print_sweep",
     "print_verification",
@@ -43,6 +44,7 @@ LEAST_WIDTH = 80
 
 MOST_TIMES = 8
 MOST_PLANS = 20
+SLOWEST = 10
 COMPONENTS = tuple(field.name for field in dataclasses.fields(Weights))
 
 TEXT_COLUMNS = (
@@ -57,6 +59,8 @@ TEXT_COLUMNS = (
     "runs on",
     "baseline",
     "passed over",
+    "type",
+    "slowest",
     "why",
     "file",
     "takes",
@@ -220,6 +224,47 @@ def _route(plan: Plan) -> str:
     if len(plan.stages) == 1:
         return f"{plan.stages[0].node}, whole"
     return ", ".join(f"{stage.node} {stage.start}..{stage.stop}" for stage in plan.stages)
+
+
+def print_profile(model: ModelGraph, profile: Profile) -> None:
+    """Print where the time of a run goes: by type of operator, and the slowest ones."""
+    console = _console()
+    kinds = _table("type", "operators", "million MACs", "ms", "%")
+    by_type: dict[str, list[int]] = {}
+    for position, operator in enumerate(model.operators):
+        by_type.setdefault(operator.op_type, []).append(position)
+    rows = [(float(profile.time_ms[members].sum()), members) for members in by_type.values()]
+    for time_ms, members in sorted(rows, reverse=True):
+        work = sum(model.operators[position].macs for position in members)
+        kinds.add_row(
+            model.operators[members[0]].op_type,
+            str(len(members)),
+            f"{work / 1e6:.1f}",
+            f"{time_ms:.3f}",
+            f"{100 * time_ms / profile.run_ms:.1f}",
+        )
+    slowest = _table("slowest", "type", "position", "ms", "%")
+    for position in profile.time_ms.argsort()[::-1][:SLOWEST]:
+        operator, time_ms = model.operators[position], profile.time_ms[position]
+        slowest.add_row(
+            operator.name,
+            operator.op_type,
+            str(position),
+            f"{time_ms:.3f}",
+            f"{100 * time_ms / profile.run_ms:.1f}",
+        )
+    console.print(kinds)
+    console.print()
+    console.print(slowest)
+    conditions = profile.conditions
+    threads = conditions.threads or "all"
+    console.print(
+        f"One run: {profile.run_ms:.3f} ms, {profile.overhead_ms:.3f} ms of them beside the "
+        f"operators. {conditions.cpu}, threads: {threads}, ONNX Runtime "
+        f"{conditions.onnxruntime}; {len(profile.positions)} of {len(model.cuts)} cuts part "
+        "nothing that is fused.",
+        soft_wrap=True,
+    )
 
 
 def print_manifest(manifest: Manifest) -> None:

@@ -17,13 +17,16 @@ from carbonedge.planning import (
     ModelGraph,
     OperatorCosts,
     Plan,
+    Profile,
     operator_costs,
     partition_for_mode,
+    sized,
 )
 from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime import InferenceSession
+from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 
@@ -133,6 +136,9 @@ def compare(
     slo_ms: float | None = None,
     feed: Feed | None = None,
     threads: int = 1,
+    profile: Profile | None = None,
+    node_profiles: Mapping[str, Profile] | None = None,
+    all_cuts: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Run requests in each mode, then through the split that suits one of them.
@@ -155,6 +161,8 @@ def compare(
         The input of every request; made up when left out.
     threads
         Of ONNX Runtime within an operator.
+    profile, node_profiles, all_cuts
+        See `operator_costs`.
     advance
         Called after each request.
 
@@ -170,14 +178,24 @@ def compare(
     """
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    # Whole and split run in turn: neither may hold the cores that the other needs.
+    options = taking_turns(onnxruntime.SessionOptions())
     options.intra_op_num_threads = threads
     # What fails is raised; the same again on stderr helps nobody.
     options.log_severity_level = 4
     result = Comparison(model.summary())
     try:
-        costs = operator_costs(model, cluster.nodes, feed=feed, sess_options=options)
-        result.plan = partition_for_mode(model, cluster, split_mode, slo_ms=slo_ms, costs=costs)
+        costs = operator_costs(
+            model,
+            cluster.nodes,
+            feed=feed,
+            profile=profile,
+            node_profiles=node_profiles,
+            all_cuts=all_cuts,
+            sess_options=options,
+        )
+        planned = model if feed is None else sized(model, feed)
+        result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model, sess_options=options)
         samples = [feed] if feed else _samples(model, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]

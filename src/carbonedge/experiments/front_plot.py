@@ -161,7 +161,9 @@ def _scale(axes: Axes, latencies_ms: Sequence[float], emissions: Sequence[float]
         if low > 0 and high / low > WIDE:
             axes.set(**{f"{axis}scale": "log"})
             set_limits(low / 1.3, high * 1.6)
-            getattr(axes, f"{axis}axis").set_major_formatter("{x:g}")
+            ticks = getattr(axes, f"{axis}axis")
+            ticks.set_major_formatter("{x:g}")
+            ticks.set_minor_formatter("{x:g}")
         else:
             room = 0.12 * (high - low) or 0.1 * high or 1.0
             # More to the right and on top, where names stand.

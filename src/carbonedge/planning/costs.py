@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +13,11 @@ from numpy.typing import NDArray
 
 from carbonedge.cluster import Node
 from carbonedge.exceptions import InfeasibleError, ModelError
+from carbonedge.planning.fusion import fusion
+from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.profile import profile
+from carbonedge.planning.profile import Conditions, Profile, read_profile
+from carbonedge.planning.sized import sized
 
 __all__ = ["SOURCES", "OperatorCosts", "operator_costs"]
 
@@ -26,16 +31,15 @@ class OperatorCosts:
     Parameters
     ----------
     source
-        ``"measured"`` here with ONNX Runtime's profiler and scaled by each node's
-        speed, or each node's ``avg_time_ms`` shared out by ``"macs"`` or by the
+        ``"measured"`` with ONNX Runtime's profiler, on the node itself or here and scaled
+        by its speed; or its ``avg_time_ms`` shared out by ``"macs"`` or by the
         ``"paper"``'s Eq. 5.
     time_ms
         Shape [operators, nodes].
     overhead_ms
         Of a stage beyond its operators, shape [nodes].
     positions
-        Where a cut leaves whole what ONNX Runtime fuses; all positions when it was
-        not asked.
+        Where a cut leaves whole what ONNX Runtime fuses, or all.
     """
 
     source: str
@@ -50,6 +54,9 @@ def operator_costs(
     source: str = "measured",
     *,
     feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    node_profiles: Mapping[str, Profile | str | os.PathLike[str]] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> OperatorCosts:
@@ -64,34 +71,100 @@ def operator_costs(
     source
         One of `SOURCES`.
     feed
-        Inputs to measure with; made up, with dynamic sizes 1, when left out.
+        Inputs to measure with, or to count with; made up, with dynamic sizes 1, when
+        left out.
+    profile
+        What was measured here before, or the file it is in: nothing is measured then.
+    node_profiles
+        By node, what was measured on that node itself. It counts as it is, and the other
+        nodes' times are scaled from here.
+    all_cuts
+        Whether a cut may part what ONNX Runtime fuses, which costs time.
     providers, sess_options
-        ONNX Runtime's, for ``"measured"``.
+        ONNX Runtime's.
 
     Raises
     ------
     ValueError
-        If the source is not known, or a node lacks the time that is to be shared out.
+        If the source is not known, a node lacks the time that is to be shared out, or a
+        profile cannot be read or used.
     InfeasibleError
         If the nodes together, or the largest for one operator, have too little memory.
     ModelError
-        If ONNX Runtime cannot run the model, or nothing in it depends on its inputs.
+        If ONNX Runtime cannot run the model, a profile is stale, or nothing in the model
+        depends on its inputs.
     """
     if source not in SOURCES:
         raise ValueError(f"costs {source!r} are not known: choose one of {', '.join(SOURCES)}")
     if not model.operators:
         raise ModelError("nothing in the model depends on its inputs: there is nothing to plan")
+    of_nodes = dict(node_profiles or {})
+    _check_profiles(nodes, source, profile, of_nodes)
+    if feed is not None:
+        model = sized(model, feed)
     _check_memory(model, nodes)
-    everywhere = frozenset(range(len(model.operators) + 1))
     if source == "measured":
-        here = profile(model, feed=feed, providers=providers, sess_options=sess_options)
-        speeds = np.array([node.speed for node in nodes])
-        return OperatorCosts(
-            source,
-            here.time_ms[:, np.newaxis] / speeds,
-            here.overhead_ms / speeds,
-            here.positions,
-        )
+        costs = _measured(model, nodes, feed, profile, of_nodes, providers, sess_options)
+    else:
+        shared = _shared_out(model, nodes, source)
+        positions = frozenset[int]()
+        if not all_cuts:
+            positions = fusion(model, providers=providers, sess_options=sess_options).positions
+        costs = OperatorCosts(source, shared, np.zeros(len(nodes)), positions)
+    if all_cuts:
+        return dataclasses.replace(costs, positions=frozenset(range(len(model.operators) + 1)))
+    return costs
+
+
+def _check_profiles(
+    nodes: Sequence[Node], source: str, profile: object, of_nodes: Mapping[str, object]
+) -> None:
+    if source != "measured" and (profile is not None or of_nodes):
+        raise ValueError(f"a profile holds measured costs, not {source!r}: ask for one or other")
+    names = [node.name for node in nodes]
+    for name in of_nodes:
+        if name not in names:
+            raise ValueError(
+                f"a profile is for node {name!r}, which is not there: choose from "
+                f"{', '.join(names)}"
+            )
+
+
+def _measured(
+    model: ModelGraph,
+    nodes: Sequence[Node],
+    feed: Mapping[str, Any] | None,
+    profile: Profile | str | os.PathLike[str] | None,
+    of_nodes: Mapping[str, Profile | str | os.PathLike[str]],
+    providers: Sequence[Any] | None,
+    sess_options: Any,
+) -> OperatorCosts:
+    there = {name: read_profile(given) for name, given in of_nodes.items()}
+    here = None if profile is None else read_profile(profile)
+    if there or here is not None:
+        conditions = Conditions.here(model, providers, sess_options)
+        for name, found in there.items():
+            found.check(model, conditions, feed=feed, node=name)
+        if here is not None:
+            here.check(model, conditions, feed=feed)
+    if here is None and any(node.name not in there for node in nodes):
+        here = measure(model, feed=feed, providers=providers, sess_options=sess_options)
+
+    times, overheads, used = [], [], []
+    for node in nodes:
+        if node.name in there:
+            found, speed = there[node.name], 1.0
+        else:
+            assert here is not None, "measured for the nodes without a profile"
+            found, speed = here, node.speed
+        times.append(found.time_ms / speed)
+        overheads.append(found.overhead_ms / speed)
+        used.append(found.positions)
+    positions = frozenset.intersection(*used)
+    return OperatorCosts("measured", np.stack(times, axis=1), np.array(overheads), positions)
+
+
+def _shared_out(model: ModelGraph, nodes: Sequence[Node], source: str) -> NDArray[np.float64]:
     work = [op.macs if source == "macs" else op.paper_cost for op in model.operators]
     total = sum(work)
     if total == 0:
@@ -102,9 +175,8 @@ def operator_costs(
                 f"costs {source!r} share out avg_time_ms, which node {node.name!r} lacks: "
                 "set it, or use costs='measured'"
             )
-    times = np.array([node.avg_time_ms for node in nodes])
-    shares = np.array(work, dtype=np.float64) / total
-    return OperatorCosts(source, np.outer(shares, times), np.zeros(len(nodes)), everywhere)
+    times_ms = np.array([node.avg_time_ms for node in nodes])
+    return np.outer(np.array(work, dtype=np.float64) / total, times_ms)
 
 
 def _check_memory(model: ModelGraph, nodes: Sequence[Node]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +15,7 @@ from carbonedge.planning.order import Links
 from carbonedge.planning.tensor import Tensor
 from carbonedge.units import BYTES_PER_MB
 
-__all__ = ["Crossings", "Cut", "crossings"]
+__all__ = ["Crossings", "Cut", "crossings", "resized"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,4 +124,18 @@ def crossings(
         np.array([last[tensor.name] for tensor, _ in tensors], dtype=np.int64),
         tuple(outputs),
         len(links),
+    )
+
+
+def resized(cuts: Sequence[Cut], tensors: Mapping[str, Tensor]) -> tuple[Cut, ...]:
+    """The same cuts, with other sizes of what crosses them."""
+    known = cuts[0]._crossings
+    crossing = dataclasses.replace(
+        known,
+        tensors=tuple(tensors[tensor.name] for tensor in known.tensors),
+        outputs=tuple(tensors[tensor.name] for tensor in known.outputs),
+    )
+    size = crossing.bytes_at_all()
+    return tuple(
+        Cut(cut.position, float(size[cut.position]) / BYTES_PER_MB, crossing) for cut in cuts
     )

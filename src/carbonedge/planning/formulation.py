@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from carbonedge.planning.cuts import Cut
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.profile import Profile
+from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -139,10 +141,21 @@ def formulate(
     costs: str | OperatorCosts = "measured",
     *,
     source: str | None = None,
+    besides: Collection[int] = (),
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> Formulation:
-    """The problem of cutting a model for a cluster; see `partition` for the parameters.
+    """The problem of cutting a model for a cluster.
+
+    Parameters
+    ----------
+    besides
+        Positions that may be cut beside those that costs leave.
+
+    For the others see `partition`.
 
     Raises
     ------
@@ -156,11 +169,23 @@ def formulate(
     for node in cluster.nodes:
         node.known_intensity()
     graph = load_model(model)
+    if feed is not None:
+        graph = sized(graph, feed)
     if isinstance(costs, str):
         costs = operator_costs(
-            graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
+            graph,
+            cluster.nodes,
+            costs,
+            feed=feed,
+            profile=profile,
+            all_cuts=all_cuts,
+            providers=providers,
+            sess_options=sess_options,
         )
-    cuts = tuple(cut for cut in graph.cuts if cut.position in costs.positions)
+    elif profile is not None or all_cuts:
+        raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
+    positions = costs.positions.union(besides)
+    cuts = tuple(cut for cut in graph.cuts if cut.position in positions)
     problem = _problem(graph, cluster, costs, cuts, source)
     return Formulation(graph, cluster, costs, cuts, problem, source)
 

@@ -101,7 +101,8 @@ def _memory_of_an_operator(problem: PartitionProblem) -> str | None:
         return None
     return (
         f"operator {problem.operator_names[largest]!r} needs {_mb(needed)} and the largest node, "
-        f"{problem.node_names[node]!r}, has {_mb(there)}: give a node {_enough(needed - there)} more"
+        f"{problem.node_names[node]!r}, has {_mb(there)}: give a node "
+        f"{_enough(needed - there)} more memory"
     )
 
 

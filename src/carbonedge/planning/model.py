@@ -21,6 +21,7 @@ from carbonedge.planning.operators import Operator, operator
 from carbonedge.planning.order import Links, file_order, small_order
 from carbonedge.planning.reading import check, read
 from carbonedge.planning.tensor import Tensor, known_shape, size_mb, tensor
+from carbonedge.planning.work import WorkCounter
 from carbonedge.units import BYTES_PER_MB
 
 __all__ = ["Cut", "ModelGraph", "Operator", "Tensor", "load_model"]
@@ -145,8 +146,9 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     order = [varying[k] for k in small_order(list(links.values()), sizes_mb)]
 
     nodes = tuple(graph.node[number] for number in order)
+    work = WorkCounter(skeleton, infos)
     operators = tuple(
-        operator(graph.node[number], read_by[number], constant_names, shapes, sizes_mb)
+        operator(graph.node[number], read_by[number], constant_names, shapes, sizes_mb, work)
         for number in order
     )
     kept = {name: tensors.get(name) or Tensor(name, "", None, 0.0) for name in written}

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from carbonedge.planning.arithmetic import Shape, macs, paper_cost
+from carbonedge.planning.arithmetic import Shape, paper_cost
 from carbonedge.planning.nested import nested_graphs, node_tensors
 from carbonedge.planning.tensor import size_mb
+from carbonedge.planning.work import WorkCounter
 
 __all__ = ["Operator", "operator"]
 
@@ -28,11 +29,11 @@ class Operator:
     paper_cost
         Eq. 5 of AMP4EC, no unit.
     macs
-        Multiply-accumulates.
+        Multiply-accumulates, those of its bodies included.
     parameter_mb
         Of the constants it reads.
     activation_mb
-        Of what it puts out, dynamic sizes taken as 1.
+        Of what it puts out, and its bodies within, dynamic sizes taken as 1.
     """
 
     name: str
@@ -56,6 +57,7 @@ def operator(
     constants: Collection[str],
     shapes: Mapping[str, Shape | None],
     sizes_mb: Mapping[str, float],
+    work: WorkCounter,
 ) -> Operator:
     """An operator from its vertex.
 
@@ -69,10 +71,11 @@ def operator(
         Names of all tensors that are the same for every request.
     shapes, sizes_mb
         Of tensors, as far as known.
+    work
+        Of the model.
     """
     inputs = tuple(dict.fromkeys(reads))
     read_shapes = [shapes.get(name) for name in node.input]
-    written_shapes = [shapes.get(name) for name in node.output]
     constant = [name for name in inputs if name in constants]
     known = [shapes.get(name) for name in constant]
     parameters = sum(math.prod(shape) for shape in known if shape is not None)
@@ -83,9 +86,9 @@ def operator(
         inputs=inputs,
         outputs=tuple(name for name in node.output if name),
         paper_cost=paper_cost(node.op_type, read_shapes, parameters, groups),
-        macs=macs(node.op_type, read_shapes, written_shapes),
+        macs=work.macs(node),
         parameter_mb=sum(sizes_mb.get(name, 0.0) for name in constant) + _nested_mb(node),
-        activation_mb=sum(sizes_mb.get(name, 0.0) for name in node.output),
+        activation_mb=sum(sizes_mb.get(name, 0.0) for name in node.output) + work.body_mb(node),
     )
 
 

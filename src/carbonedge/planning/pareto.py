@@ -15,6 +15,7 @@ from carbonedge.planning.formulation import formulate
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.plan import Plan
 from carbonedge.planning.problem import TIME_LIMIT_S
+from carbonedge.planning.profile import Profile
 from carbonedge.planning.search import Limits, front_prices
 
 __all__ = ["pareto"]
@@ -32,6 +33,9 @@ def pareto(
     source: str | None = None,
     time_limit_s: float = TIME_LIMIT_S,
     costs: str | OperatorCosts = "measured",
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> list[Plan]:
@@ -49,7 +53,9 @@ def pareto(
     epsilon
         With throughput: for each plan left out one stays that is as good but for this
         share of the throughput. 0 for every plan, which only small models can bear.
-    slo_ms, max_stages, source, time_limit_s, costs, providers, sess_options
+    slo_ms, max_stages, source, time_limit_s, costs, feed, profile, all_cuts
+        See `partition`.
+    providers, sess_options
         See `partition`.
 
     Returns
@@ -69,7 +75,15 @@ def pareto(
     fraction("epsilon", epsilon)
     Limits(slo_ms, max_stages, time_limit_s)
     formulation = formulate(
-        model, cluster, costs, source=source, providers=providers, sess_options=sess_options
+        model,
+        cluster,
+        costs,
+        source=source,
+        feed=feed,
+        profile=profile,
+        all_cuts=all_cuts,
+        providers=providers,
+        sess_options=sess_options,
     )
     solutions = formulation.problem.pareto(
         objectives,

@@ -14,6 +14,7 @@ from carbonedge.planning.formulation import Formulation, formulate
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.plan import Plan
 from carbonedge.planning.problem import TIME_LIMIT_S
+from carbonedge.planning.profile import Profile
 from carbonedge.planning.search import Limits, prices_of
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.strategies import (
@@ -38,6 +39,9 @@ def partition(
     strategy: str = "exact",
     time_limit_s: float = TIME_LIMIT_S,
     costs: str | OperatorCosts = "measured",
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> Plan:
@@ -74,6 +78,10 @@ def partition(
         After this the exact search returns the best plan so far, with its gap.
     costs
         ``"measured"`` here, ``"macs"``, ``"paper"``, or costs from `operator_costs`.
+    feed
+        Inputs whose sizes the plan is for, and to measure with.
+    profile, all_cuts
+        See `operator_costs`, which has them in it when it made `costs`.
     providers, sess_options
         ONNX Runtime's, for measuring.
 
@@ -99,7 +107,15 @@ def partition(
     prices_of(objective, weights)
     limits = Limits(slo_ms, max_stages, time_limit_s)
     formulation = formulate(
-        model, cluster, costs, source=source, providers=providers, sess_options=sess_options
+        model,
+        cluster,
+        costs,
+        source=source,
+        feed=feed,
+        profile=profile,
+        all_cuts=all_cuts,
+        providers=providers,
+        sess_options=sess_options,
     )
     if strategy == "exact":
         solution = formulation.problem.solve(

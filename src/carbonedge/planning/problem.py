@@ -44,6 +44,7 @@ _SHAPES = {
     "pue": "N",
     "embodied_g_per_hour": "N",
 }
+_SAME_UNLESS_GIVEN = ("stage_overhead_j", "pue", "embodied_g_per_hour")
 # Where no link is, its latency is infinite and nothing else of it is read.
 _MAY_BE_INFINITE = ("link_latency_ms", "link_mbps")
 
@@ -91,9 +92,9 @@ class PartitionProblem:
     link_mbps: Floats = field(kw_only=True)
     link_j_per_mb: Floats = field(kw_only=True)
     stage_overhead_ms: Floats = field(kw_only=True)
-    stage_overhead_j: Floats = field(kw_only=True, default=0.0)  # type: ignore[arg-type]
-    pue: Floats = field(kw_only=True, default=1.0)  # type: ignore[arg-type]
-    embodied_g_per_hour: Floats = field(kw_only=True, default=0.0)  # type: ignore[arg-type]
+    stage_overhead_j: Floats = field(kw_only=True, default_factory=lambda: np.zeros(()))
+    pue: Floats = field(kw_only=True, default_factory=lambda: np.ones(()))
+    embodied_g_per_hour: Floats = field(kw_only=True, default_factory=lambda: np.zeros(()))
     source: int | None = field(kw_only=True, default=None)
     node_names: Sequence[str] = field(kw_only=True, default=())
     operator_names: Sequence[str] = field(kw_only=True, default=())
@@ -108,9 +109,9 @@ class PartitionProblem:
         sizes = {"L": num_operators, "N": num_nodes, "P": num_operators + 1}
         for name in (f.name for f in fields(self) if f.name in _SHAPES):
             value = getattr(self, name)
-            if name in ("stage_overhead_j", "pue", "embodied_g_per_hour") and np.ndim(value) == 0:
-                value = np.full(num_nodes, value)
             shape = tuple(sizes[letter] for letter in _SHAPES[name])
+            if name in _SAME_UNLESS_GIVEN and np.ndim(value) == 0:
+                value = np.full(shape, value)
             object.__setattr__(self, name, _checked(name, value, shape))
         if self.source is not None and not 0 <= self.source < num_nodes:
             raise ValueError(f"source is {self.source}: give a node from 0 to {num_nodes - 1}")
@@ -155,7 +156,10 @@ class PartitionProblem:
         """
         prices = prices_of(objective, weights)
         limits = Limits(slo_ms, max_stages, time_limit_s)
-        found = best_plan(self, prices, limits) if prices else most_throughput(self, limits)
+        if objective == "throughput":
+            found = most_throughput(self, limits)
+        else:
+            found = best_plan(self, prices, limits)
         if not found.plans:
             raise infeasible(self, limits, proven=found.proven)
         return found.plans[0]

@@ -1,53 +1,89 @@
-"""Times of operators on this machine, by ONNX Runtime's own profiler.
-
-ONNX Runtime fuses operators into kernels and times those. A kernel's time is given
-back to the operators it stands for, in proportion to their multiply-accumulates, and
-the positions that part none of them are where a cut costs least.
-"""
+"""A model's measured times, and the conditions they hold under: kept in a file."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
+from carbonedge.exceptions import ModelError
+from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.samples import sample_inputs
-from carbonedge.planning.session import open_session, run_session
-from carbonedge.units import MS_PER_S
+from carbonedge.planning.sized import shapes_of
 
-__all__ = ["Profile", "profile"]
+__all__ = ["Conditions", "Profile", "read_profile"]
 
-WARM_UP_RUNS = 3
-RUNS = 15
-RUN_FLOOR_MS = 0.01
-"""What a session's run takes however little it computes."""
-_KERNEL_SUFFIX = "_kernel_time"
-# ONNX Runtime names a kernel in its blocked layout after the tensor it stands for.
-_BLOCKED_SUFFIX = "_nchwc"
-_COPIED_OPTIONS = (
-    "execution_mode",
-    "graph_optimization_level",
-    "inter_op_num_threads",
-    "intra_op_num_threads",
-)
+FORMAT_VERSION = 1
+
+_CALLED = {
+    "model": "model",
+    "onnxruntime": "ONNX Runtime",
+    "threads": "number of threads",
+    "cpu": "CPU",
+    "providers": "execution providers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What times depend on.
+
+    Parameters
+    ----------
+    model
+        The model's `fingerprint`.
+    onnxruntime
+        Its version.
+    threads
+        Of ONNX Runtime within an operator; 0 for as many as there are cores.
+    cpu
+        The processor's name.
+    providers
+        Execution providers, the first choice first.
+    """
+
+    model: str
+    onnxruntime: str
+    threads: int
+    cpu: str
+    providers: tuple[str, ...]
+
+    @classmethod
+    def here(
+        cls, model: ModelGraph, providers: Sequence[Any] | None = None, sess_options: Any = None
+    ) -> Self:
+        """Of a run in this process."""
+        import onnxruntime
+
+        chosen = onnxruntime.get_available_providers() if providers is None else providers
+        return cls(
+            fingerprint(model),
+            onnxruntime.__version__,
+            0 if sess_options is None else sess_options.intra_op_num_threads,
+            _cpu_name(),
+            tuple(choice if isinstance(choice, str) else choice[0] for choice in chosen),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """Median times of a model here.
+    """Median times of a model under some conditions.
 
     Parameters
     ----------
+    conditions
+        What they depend on.
+    inputs
+        The shape of each input that was run.
+    operators
+        Names, in the model's order.
     time_ms
         Of each operator, shape [operators].
     overhead_ms
@@ -56,159 +92,158 @@ class Profile:
         Cuts that part no kernel.
     """
 
+    conditions: Conditions
+    inputs: Mapping[str, tuple[int, ...]]
+    operators: tuple[str, ...]
     time_ms: NDArray[np.float64]
     overhead_ms: float
     positions: frozenset[int]
 
+    @property
+    def run_ms(self) -> float:
+        """Of one whole run."""
+        return float(self.time_ms.sum()) + self.overhead_ms
 
-def profile(
-    model: ModelGraph,
-    *,
-    feed: Mapping[str, Any] | None = None,
-    providers: Sequence[Any] | None = None,
-    sess_options: Any = None,
-) -> Profile:
-    """Run a model and attribute its time to its operators.
+    def check(
+        self,
+        model: ModelGraph,
+        wanted: Conditions,
+        *,
+        feed: Mapping[str, Any] | None = None,
+        node: str | None = None,
+    ) -> None:
+        """Make sure that it is a model's, measured under the conditions that are wanted.
 
-    Inputs are made up where `feed` is left out. Of `sess_options` the profiled runs
-    take over threads, execution mode and optimisation level.
+        Parameters
+        ----------
+        model
+            That it is to be used for.
+        wanted
+            Conditions of `model`.
+        feed
+            Inputs that it is to be used for, when they are known.
+        node
+            That it was measured on, if not here: then only model and inputs count.
+
+        Raises
+        ------
+        ModelError
+            If it is stale; the message says what differs.
+        """
+        compared: list[tuple[str, object, object]] = [
+            (called, getattr(self.conditions, name), getattr(wanted, name))
+            for name, called in _CALLED.items()
+            if name == "model" or node is None
+        ]
+        for name, shape in shapes_of(feed or {}).items():
+            compared.append((f"input {name!r} of shape", self.inputs.get(name), shape))
+        which = "the profile" if node is None else f"the profile of node {node!r}"
+        for called, then, now in compared:
+            if then != now:
+                raise ModelError(
+                    f"{which} is stale: it was measured for {called} {_plain(then)} and this "
+                    f"is {_plain(now)}; measure again with `carbonedge profile`"
+                )
+        if self.operators != tuple(operator.name for operator in model.operators):
+            raise ModelError(
+                f"{which} is stale: its {len(self.operators)} operators are not the model's "
+                f"{len(model.operators)} in their order; measure again with `carbonedge profile`"
+            )
+
+    def to_json(self) -> str:
+        """As JSON, read back by `from_json`."""
+        return json.dumps(
+            {
+                "version": FORMAT_VERSION,
+                "conditions": dataclasses.asdict(self.conditions),
+                "inputs": self.inputs,
+                "operators": self.operators,
+                "time_ms": self.time_ms.tolist(),
+                "overhead_ms": self.overhead_ms,
+                "positions": sorted(self.positions),
+            },
+            indent=1,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a profile back.
+
+        Raises
+        ------
+        ValueError
+            If the text is no profile, or of another version.
+        """
+        try:
+            document = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"this profile is not JSON ({error}): give what `carbonedge profile` wrote"
+            ) from error
+        version = document.get("version") if isinstance(document, Mapping) else None
+        if version != FORMAT_VERSION:
+            raise ValueError(
+                f"this profile is of version {version!r} and this carbonedge reads "
+                f"{FORMAT_VERSION}: measure again with `carbonedge profile`"
+            )
+        try:
+            conditions = document["conditions"]
+            profile = cls(
+                Conditions(**{**conditions, "providers": tuple(conditions["providers"])}),
+                {name: tuple(shape) for name, shape in document["inputs"].items()},
+                tuple(document["operators"]),
+                np.array(document["time_ms"], dtype=np.float64),
+                float(document["overhead_ms"]),
+                frozenset(document["positions"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"this profile lacks or has too much ({error}): measure again with "
+                "`carbonedge profile`"
+            ) from error
+        if profile.time_ms.shape != (len(profile.operators),):
+            raise ValueError(
+                f"this profile has {len(profile.operators)} operators and times of shape "
+                f"{profile.time_ms.shape}: measure again with `carbonedge profile`"
+            )
+        if not (np.isfinite(profile.time_ms) & (profile.time_ms >= 0)).all():
+            raise ValueError("this profile has times that are none: measure again")
+        return profile
+
+
+def read_profile(source: Profile | str | os.PathLike[str]) -> Profile:
+    """A profile as it is, or out of the file that holds it.
 
     Raises
     ------
-    ModelError
-        If ONNX Runtime cannot run the model.
+    ValueError
+        If the file cannot be read or holds no profile.
     """
-    if feed is None:
-        feed = sample_inputs(model, seed=0)
-    run_ms = _run_time(model, feed, providers, sess_options)
-    with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
-        kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
-        stands_for = _kernel_outputs(Path(folder) / "optimized.onnx")
-    ends = _ends(model, stands_for)
-    groups = _groups(model, set(ends.values()))
-    time_ms = np.zeros(len(model.operators))
-    for name, kernel_ms in kernels.items():
-        members = groups[ends[name]] if name in ends else range(len(model.operators))
-        time_ms[list(members)] += kernel_ms * _proportions(model, members)
-
-    if not time_ms.any():
-        # The profiler counts whole microseconds, and none took one.
-        time_ms += _proportions(model, range(len(model.operators)))
-
-    # The profiler slows what it watches, so that its times serve as proportions only.
-    overhead_ms = min(RUN_FLOOR_MS, run_ms / 2)
-    time_ms *= (run_ms - overhead_ms) / time_ms.sum()
-    positions = _whole_positions(len(model.operators), groups.values())
-    return Profile(time_ms, overhead_ms, positions)
+    if isinstance(source, Profile):
+        return source
+    path = Path(source)
+    try:
+        return Profile.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(
+            f"cannot read profile {str(path)!r}: {reason}; write one with `carbonedge profile`"
+        ) from error
 
 
-def _run_time(
-    model: ModelGraph,
-    feed: Mapping[str, Any],
-    providers: Sequence[Any] | None,
-    sess_options: Any,
-) -> float:
-    session = open_session(model, providers=providers, sess_options=sess_options)
-    times_ms = []
-    for _ in range(WARM_UP_RUNS + RUNS):
-        began = time.perf_counter()
-        run_session(session.run, None, feed)
-        times_ms.append((time.perf_counter() - began) * MS_PER_S)
-    return float(np.median(times_ms[WARM_UP_RUNS:]))
+def _plain(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value)
 
 
-def _kernel_times(
-    model: ModelGraph,
-    feed: Mapping[str, Any],
-    folder: Path,
-    providers: Sequence[Any] | None,
-    sess_options: Any,
-) -> dict[str, float]:
-    import onnxruntime
+def _cpu_name() -> str:
+    """The processor as its maker calls it, where the system tells."""
+    import platform
 
-    options = onnxruntime.SessionOptions()
-    if sess_options is not None:
-        for name in _COPIED_OPTIONS:
-            setattr(options, name, getattr(sess_options, name))
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
-    options.optimized_model_filepath = str(folder / "optimized.onnx")
-    # That the optimised model fits this machine only is just what is wanted.
-    options.log_severity_level = 3
-    session = open_session(model, providers=providers, sess_options=options)
-    for _ in range(WARM_UP_RUNS + RUNS):
-        run_session(session.run, None, feed)
-    events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-
-    times_ms = defaultdict(list)
-    for event in events:
-        if event["cat"] == "Node" and event["name"].endswith(_KERNEL_SUFFIX):
-            times_ms[event["name"].removesuffix(_KERNEL_SUFFIX)].append(event["dur"] / 1e3)
-    return {name: float(np.median(times[-RUNS:])) for name, times in times_ms.items()}
-
-
-def _kernel_outputs(path: Path) -> dict[str, list[str]]:
-    optimized = onnx.load(path, load_external_data=False)
-    return {node.name: list(node.output) for node in optimized.graph.node}
-
-
-def _ends(model: ModelGraph, kernels: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """The operator whose output each kernel puts out; none for a change of layout."""
-    producers = {
-        tensor: position
-        for position, operator in enumerate(model.operators)
-        for tensor in operator.outputs
-    }
-    ends = {}
-    for name, outputs in kernels.items():
-        for tensor in (*outputs, name.removesuffix(_BLOCKED_SUFFIX)):
-            if tensor in producers:
-                ends[name] = producers[tensor]
-                break
-    return ends
-
-
-def _groups(model: ModelGraph, ends: set[int]) -> dict[int, list[int]]:
-    """The operators each kernel stands for, by the last: those whose results go into
-    it. What ONNX Runtime works out ahead, from shapes alone, stands for itself.
-    """
-    folded = _folded(model, ends)
-    readers: dict[str, int] = {}
-    for position in range(len(model.operators) - 1, -1, -1):
-        readers.update(dict.fromkeys(model.operators[position].inputs, position))
-    end_of: dict[int, int] = {}
-    for position in range(len(model.operators) - 1, -1, -1):
-        next_readers = [readers[t] for t in model.operators[position].outputs if t in readers]
-        inside = position not in ends and position not in folded and bool(next_readers)
-        end_of[position] = end_of[min(next_readers)] if inside else position
-    groups: dict[int, list[int]] = {}
-    for position in range(len(model.operators)):
-        groups.setdefault(end_of[position], []).append(position)
-    return groups
-
-
-def _folded(model: ModelGraph, ends: set[int]) -> set[int]:
-    from_shapes: set[str] = set()
-    folded = set()
-    for position, operator in enumerate(model.operators):
-        varying = [name for name in operator.inputs if name in model.tensors]
-        of_shapes = operator.op_type in ("Shape", "Size") or from_shapes.issuperset(varying)
-        if position not in ends and of_shapes:
-            folded.add(position)
-            from_shapes.update(operator.outputs)
-    return folded
-
-
-def _proportions(model: ModelGraph, members: Iterable[int]) -> NDArray[np.float64]:
-    work = np.array([model.operators[i].macs for i in members], dtype=np.float64)
-    if not work.any():
-        work[:] = 1.0
-    shares: NDArray[np.float64] = work / work.sum()
-    return shares
-
-
-def _whole_positions(num_operators: int, groups: Iterable[Sequence[int]]) -> frozenset[int]:
-    parted: set[int] = set()
-    for group in groups:
-        parted.update(range(min(group) + 1, max(group) + 1))
-    return frozenset(range(num_operators + 1)) - parted
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

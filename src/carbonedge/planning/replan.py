@@ -15,12 +15,13 @@ from onnx import ModelProto
 
 from carbonedge._validation import non_negative, positive
 from carbonedge.cluster import Cluster
-from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.costs import OperatorCosts
 from carbonedge.planning.formulation import Formulation, formulate
 from carbonedge.planning.infeasible import ROUNDING, obstacle
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan
 from carbonedge.planning.problem import TIME_LIMIT_S, PartitionProblem
+from carbonedge.planning.profile import Profile
 from carbonedge.planning.search import Limits, prices_of
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.switching import Switching, switching_from
@@ -77,6 +78,9 @@ def replan(
     max_stages: int | None = None,
     time_limit_s: float = TIME_LIMIT_S,
     costs: str | OperatorCosts = "measured",
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
+    all_cuts: bool = False,
     providers: Sequence[Any] | None = None,
     sess_options: Any = None,
 ) -> Replan:
@@ -105,7 +109,9 @@ def replan(
         To load a stage on a node, which draws its power meanwhile.
     objective, weights
         See `partition`; those of the plan unless given.
-    slo_ms, max_stages, time_limit_s, costs, providers, sess_options
+    slo_ms, max_stages, time_limit_s, costs, feed, profile, all_cuts
+        See `partition`.
+    providers, sess_options
         See `partition`.
 
     Raises
@@ -123,13 +129,19 @@ def replan(
     session_start_ms = non_negative("session_start_ms", session_start_ms)
     graph = load_model(model)
     _check_cover(plan, graph)
-    if isinstance(costs, str):
-        costs = operator_costs(
-            graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
-        )
-    # The plan in force may be cut where a fresh measurement would not.
-    costs = dataclasses.replace(costs, positions=costs.positions | set(plan.cuts))
-    formulation = formulate(graph, cluster, costs, source=plan.source)
+    formulation = formulate(
+        graph,
+        cluster,
+        costs,
+        source=plan.source,
+        # It may be cut where a fresh measurement would not.
+        besides=plan.cuts,
+        feed=feed,
+        profile=profile,
+        all_cuts=all_cuts,
+        providers=providers,
+        sess_options=sess_options,
+    )
     moves = _Moves(formulation, objective, weights, inferences, session_start_ms, limits)
 
     switching = moves.switching(plan)
@@ -177,7 +189,8 @@ class _Moves:
         self._formulation = formulation
         self._objective = objective
         self._weights = weights
-        self._prices = prices_of(objective, weights)
+        prices = prices_of(objective, weights)
+        self._prices = None if objective == "throughput" else prices
         self._inferences = inferences
         self._session_start_ms = session_start_ms
         self._limits = limits

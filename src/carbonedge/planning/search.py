@@ -93,8 +93,8 @@ class Found:
     proven: bool
 
 
-def prices_of(objective: str, weights: Mapping[str, float] | None) -> Prices | None:
-    """What an objective counts; ``None`` for throughput, which is no sum.
+def prices_of(objective: str, weights: Mapping[str, float] | None) -> Prices:
+    """What an objective counts; nothing for throughput, which is no sum.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def prices_of(objective: str, weights: Mapping[str, float] | None) -> Prices | N
     if (objective == "weighted") != (weights is not None):
         raise ValueError("weights and the objective 'weighted' go together: give both or neither")
     if objective == "throughput":
-        return None
+        return 0.0, 0.0, 0.0
     if weights is None:
         weights = {objective: 1.0}
     unknown = sorted(set(weights) - set(SUMS))
@@ -138,9 +138,7 @@ def front_prices(objectives: Sequence[str], weights: Mapping[str, float] | None)
             f"there is no front of {', '.join(objectives)}: give latency, one of "
             f"{', '.join(seconds)}, and throughput if wanted"
         )
-    prices = prices_of(objectives[1], weights)
-    assert prices is not None, "only throughput has none"
-    return prices
+    return prices_of(objectives[1], weights)
 
 
 def best_plan(problem: PartitionProblem, prices: Prices, limits: Limits) -> Found:

@@ -90,7 +90,7 @@ def greedy_parts(
     InfeasibleError
         If an operator fits neither where the one before is nor on a free node.
     """
-    prices = prices_of(objective, weights)
+    prices = None if objective == "throughput" else prices_of(objective, weights)
     num_operators, num_nodes = problem.time_ms.shape
     most = num_nodes if max_stages is None else slots("max_stages", max_stages)
     starts: list[int] = []

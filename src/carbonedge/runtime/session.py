@@ -17,6 +17,7 @@ from carbonedge.planning import (
     ModelGraph,
     OperatorCosts,
     Plan,
+    Profile,
     Tensor,
     load_model,
     operator_costs,
@@ -24,6 +25,7 @@ from carbonedge.planning import (
 )
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.local import LocalStages
+from carbonedge.runtime.turns import taking_turns
 
 __all__ = ["InferenceSession", "NodeArg"]
 
@@ -54,7 +56,7 @@ class InferenceSession:
         ``"local"``: every stage in this process.
     slo_ms
         The latency the plan may not exceed.
-    costs
+    costs, profile, all_cuts
         What the plan is made from; see `partition`.
     providers, sess_options
         Passed on to ONNX Runtime for every stage.
@@ -84,6 +86,8 @@ class InferenceSession:
         runtime: str = "local",
         slo_ms: float | None = None,
         costs: str | OperatorCosts = "measured",
+        profile: Profile | str | os.PathLike[str] | None = None,
+        all_cuts: bool = False,
         providers: Sequence[Any] | None = None,
         sess_options: Any = None,
     ) -> None:
@@ -98,7 +102,13 @@ class InferenceSession:
         if plan is None:
             if isinstance(costs, str):
                 costs = operator_costs(
-                    graph, cluster.nodes, costs, providers=providers, sess_options=sess_options
+                    graph,
+                    cluster.nodes,
+                    costs,
+                    profile=profile,
+                    all_cuts=all_cuts,
+                    providers=providers,
+                    sess_options=sess_options,
                 )
             plan = partition_for_mode(graph, cluster, mode, slo_ms=slo_ms, costs=costs)
         self.plan = plan
@@ -108,7 +118,11 @@ class InferenceSession:
         self._feeds = FeedChecker(graph.inputs)
         self._meter = FootprintMeter()
         self._stages: LocalStages | None = LocalStages(
-            graph, cluster, plan, providers=providers, sess_options=sess_options
+            graph,
+            cluster,
+            plan,
+            providers=providers,
+            sess_options=taking_turns(sess_options) if len(plan.stages) > 1 else sess_options,
         )
 
     def run(

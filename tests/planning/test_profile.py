@@ -1,0 +1,263 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnxruntime
+import pytest
+from hard_models import HARD, hard_model
+from onnx import ModelProto, numpy_helper, parser
+
+from carbonedge import Cluster, ModelError, ModelGraph, load_model
+from carbonedge.experiments import light_model
+from carbonedge.planning import measuring, operator_costs
+from carbonedge.planning.fingerprint import fingerprint
+from carbonedge.planning.measuring import measure
+from carbonedge.planning.profile import Conditions, Profile, read_profile
+from carbonedge.planning.sized import sized
+
+
+@pytest.fixture(scope="module")
+def graph() -> ModelGraph:
+    return load_model(models.layers())
+
+
+@pytest.fixture(scope="module")
+def measured(graph: ModelGraph) -> Profile:
+    return measure(graph)
+
+
+def changed(measured: Profile, **conditions: Any) -> Profile:
+    return dataclasses.replace(
+        measured, conditions=dataclasses.replace(measured.conditions, **conditions)
+    )
+
+
+def test_times_sum_to_the_whole_run_and_go_where_the_work_is() -> None:
+    graph = load_model(light_model("squeezenet"))
+    found = measure(graph)
+    by_type: dict[str, float] = {}
+    for operator, time_ms in zip(graph.operators, found.time_ms, strict=True):
+        by_type[operator.op_type] = by_type.get(operator.op_type, 0.0) + time_ms
+    assert sum(by_type.values()) + found.overhead_ms == pytest.approx(found.run_ms)
+    assert 0 < found.overhead_ms < 0.1
+    assert by_type["Conv"] > 0.7 * found.run_ms
+    # A Relu within a convolution has no multiply-accumulate and so no time of its own.
+    assert by_type["Relu"] == 0
+
+
+def test_a_loops_body_is_not_counted_beside_the_loop() -> None:
+    graph = load_model(loop_before_a_product())
+    found = measure(graph)
+    times_ms = dict(zip((op.op_type for op in graph.operators), found.time_ms, strict=True))
+    # A product of the body takes 64 times as long as the one outside, and there are 40.
+    assert times_ms["Loop"] > 150 * times_ms["MatMul"] > 0
+
+
+def loop_before_a_product() -> ModelProto:
+    """A Loop whose body has the same name as an operator outside."""
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 18]>
+        g (float[64,128] x, bool c) => (float[1,128] y) <int64 trips = {40}>
+        { l = Loop (trips, c, x) <body = b (int64 i, bool again, float[64,128] s)
+            => (bool k, float[64,128] t) { k = Identity(again) t = MatMul(s, w) }>
+          r = ReduceMean <keepdims = 1> (l, rows) y = MatMul(r, w) }"""
+    )
+    rows = numpy_helper.from_array(np.array([0]), "rows")
+    model.graph.initializer.append(rows)
+    values = (np.eye(128) / 2).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(values, "w"))
+    outer = next(node for node in model.graph.node if node.op_type == "MatMul")
+    inner = model.graph.node[0].attribute[0].g.node[1]
+    outer.name = inner.name = "product"
+    assert isinstance(model, ModelProto)
+    return model
+
+
+@pytest.mark.parametrize("mode", ["ORT_SEQUENTIAL", "ORT_PARALLEL"])
+@pytest.mark.parametrize("what", HARD)
+def test_models_that_are_hard_to_cut_are_measured_whole(
+    what: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "TIME_BUDGET_S", 0.0)
+    options = onnxruntime.SessionOptions()
+    options.execution_mode = getattr(onnxruntime.ExecutionMode, mode)
+    options.inter_op_num_threads = 2
+    graph = load_model(hard_model(what))
+    found = measure(graph, feed=HARD[what][1], sess_options=options)
+    assert found.time_ms.shape == (len(graph.operators),)
+    assert np.all(found.time_ms >= 0)
+    assert found.time_ms.sum() > 0
+
+
+def test_a_sequence_among_the_inputs_has_no_shape() -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]> g (seq(float[n]) s) => (float[m] y)
+        { c = ConcatFromSequence <axis = 0> (s) y = Neg(c) }"""
+    )
+    graph = load_model(model)
+    parts = [np.ones(2, np.float32), np.ones(3, np.float32)]
+    assert measure(graph, feed={"s": parts}).inputs == {}
+    assert sized(graph, {"s": parts}) is graph
+
+
+def test_sizes_left_open_are_those_of_the_feed() -> None:
+    graph = load_model(models.layers(batch="N"))
+    found = measure(graph, feed={"x": np.zeros((5, models.WIDTH), np.float32)})
+    assert found.inputs == {"x": (5, models.WIDTH)}
+
+
+def test_a_profile_survives_its_file(tmp_path: Path, measured: Profile) -> None:
+    path = tmp_path / "profile.json"
+    path.write_text(measured.to_json())
+    found = read_profile(path)
+    np.testing.assert_array_equal(found.time_ms, measured.time_ms)
+    for name in ("conditions", "inputs", "operators", "overhead_ms", "positions"):
+        assert getattr(found, name) == getattr(measured, name)
+    assert json.loads(path.read_text())["version"] == 1
+
+
+def test_a_profile_stands_in_for_measuring(
+    graph: ModelGraph, measured: Profile, cluster: Cluster
+) -> None:
+    costs = operator_costs(graph, cluster.nodes, profile=measured)
+    np.testing.assert_allclose(costs.time_ms[:, 0], measured.time_ms)
+    np.testing.assert_allclose(costs.time_ms[:, 1], measured.time_ms / 0.5)
+    np.testing.assert_allclose(costs.overhead_ms, measured.overhead_ms * np.array([1, 2]))
+
+
+def test_what_was_measured_on_a_node_counts_unscaled_for_that_node(
+    graph: ModelGraph, measured: Profile, cluster: Cluster
+) -> None:
+    there = dataclasses.replace(
+        changed(measured, cpu="another", threads=4, onnxruntime="1.0"),
+        time_ms=measured.time_ms * 3,
+        positions=measured.positions - {2},
+    )
+    costs = operator_costs(graph, cluster.nodes, profile=measured, node_profiles={"clean": there})
+    np.testing.assert_allclose(costs.time_ms[:, 0], measured.time_ms)
+    np.testing.assert_allclose(costs.time_ms[:, 1], measured.time_ms * 3)
+    # A cut has to leave whole what is fused on whichever node.
+    assert costs.positions == measured.positions - {2}
+
+
+def test_nothing_is_measured_here_when_each_node_has_its_own(
+    graph: ModelGraph, measured: Profile, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    given = dict.fromkeys(("fast", "clean"), measured)
+    costs = operator_costs(graph, cluster.nodes, node_profiles=given)
+    np.testing.assert_allclose(costs.time_ms[:, 1], measured.time_ms)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"onnxruntime": "1.0"}, r"ONNX Runtime 1\.0 and this is 1\."),
+        ({"threads": 7}, "number of threads 7 and this is 0"),
+        ({"cpu": "abacus"}, "CPU abacus and this is"),
+        ({"providers": ("Magic",)}, "execution providers Magic and this is .*CPU"),
+        ({"model": "abc"}, "model abc and this is"),
+    ],
+)
+def test_a_stale_profile_says_what_differs(
+    graph: ModelGraph,
+    measured: Profile,
+    cluster: Cluster,
+    conditions: dict[str, Any],
+    message: str,
+) -> None:
+    with pytest.raises(ModelError, match=f"stale.*{message}.*`carbonedge profile`"):
+        operator_costs(graph, cluster.nodes, profile=changed(measured, **conditions))
+
+
+def test_another_models_profile_is_refused_for_a_node_too(
+    graph: ModelGraph, measured: Profile, cluster: Cluster
+) -> None:
+    other = load_model(models.layers(3))
+    with pytest.raises(ModelError, match=r"stale.*measured for model"):
+        operator_costs(other, cluster.nodes, node_profiles={"fast": measured})
+    fewer = dataclasses.replace(measured, operators=measured.operators[1:])
+    with pytest.raises(ModelError, match="its 7 operators are not the model's 8"):
+        operator_costs(graph, cluster.nodes, node_profiles={"fast": fewer})
+
+
+def test_a_profile_for_other_sizes_is_stale(measured: Profile, cluster: Cluster) -> None:
+    graph = load_model(models.layers(batch="N"))
+    found = measure(graph)
+    feed = {"x": np.zeros((5, models.WIDTH), np.float32)}
+    with pytest.raises(ModelError, match=r"input 'x' of shape 1, 8 and this is 5, 8"):
+        operator_costs(graph, cluster.nodes, profile=found, feed=feed)
+
+
+def test_a_profile_goes_with_measured_costs_and_known_nodes_only(
+    graph: ModelGraph, measured: Profile, cluster: Cluster
+) -> None:
+    with pytest.raises(ValueError, match="holds measured costs, not 'macs'"):
+        operator_costs(graph, cluster.nodes, "macs", profile=measured)
+    with pytest.raises(ValueError, match="'moon', which is not there: choose from fast, clean"):
+        operator_costs(graph, cluster.nodes, node_profiles={"moon": measured})
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda text: "{", "is not JSON"),
+        (lambda text: "[]", "version None"),
+        (lambda text: text.replace('"version": 1', '"version": 9'), "version 9"),
+        (lambda text: '{"version": 1}', "lacks or has too much"),
+        (lambda text: text.replace('"cpu"', '"cpus"'), "lacks or has too much"),
+        (lambda text: text.replace('"time_ms": [', '"time_ms": [1.0,'), "8 operators and times"),
+        (lambda text: text.replace('"time_ms": [', '"time_ms": [-1.0,'), "operators and times"),
+    ],
+)
+def test_what_is_no_profile_is_refused(measured: Profile, edit: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Profile.from_json(edit(measured.to_json()))
+
+
+def test_times_below_0_are_refused(measured: Profile) -> None:
+    wrong = dataclasses.replace(measured, time_ms=-measured.time_ms)
+    with pytest.raises(ValueError, match="times that are none"):
+        Profile.from_json(wrong.to_json())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read profile '.*none\.json': No such file"):
+        read_profile(tmp_path / "none.json")
+
+
+def test_conditions_tell_threads_and_providers() -> None:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 3
+    graph = load_model(models.layers())
+    found = Conditions.here(graph, ["CPUExecutionProvider"], options)
+    assert (found.threads, found.providers) == (3, ("CPUExecutionProvider",))
+    assert found.onnxruntime == onnxruntime.__version__
+    assert found.cpu
+
+
+def test_a_models_fingerprint_depends_on_its_weights_and_not_on_notes() -> None:
+    model = models.layers()
+    first = fingerprint(load_model(model))
+    model.doc_string = "a note"
+    model.graph.node[0].doc_string = "another"
+    assert fingerprint(load_model(model)) == first
+    weight = numpy_helper.to_array(model.graph.initializer[0]).copy()
+    weight[0, 0] += 1
+    model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(weight, model.graph.initializer[0].name)
+    )
+    assert fingerprint(load_model(model)) != first
+
+
+def test_bodies_are_part_of_a_models_fingerprint() -> None:
+    model = models.captured_by_if()
+    first = fingerprint(load_model(model))
+    branching = next(node for node in model.graph.node if node.op_type == "If")
+    branching.attribute[0].g.node[0].op_type = "Mul"
+    assert fingerprint(load_model(model)) != first
