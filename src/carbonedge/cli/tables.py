@@ -191,7 +191,7 @@ def print_front(front: Front) -> None:
             cells = [*["-"] * 5, f"none: {baseline.obstacle}"]
         else:
             more = baseline.more_emissions
-            over = "-" if more is None else f"+{100 * more:.1f} %" if more else "on it"
+            over = "-" if more is None else _more(more)
             cells = [*_measures(baseline.plan), over, _route(baseline.plan)]
         baselines.add_row(name, *cells)
     console.print(baselines)
@@ -201,6 +201,12 @@ def print_front(front: Front) -> None:
         style="dim",
         soft_wrap=True,
     )
+
+
+def _more(share: float) -> str:
+    if share == 0:
+        return "on it"
+    return f"+{100 * share:.1f} %" if share >= 1e-3 else f"+{100 * share:.1g} %"
 
 
 def _evenly(count: int, most: int) -> list[int]:
