@@ -153,6 +153,8 @@ def front_figure(front: Front, *, chosen: Plan | None = None) -> Figure:
 
 
 def _scale(axes: Axes, latencies_ms: Sequence[float], emissions: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for axis, values, set_limits in (
         ("x", latencies_ms, axes.set_xlim),
         ("y", emissions, axes.set_ylim),
@@ -162,8 +164,9 @@ def _scale(axes: Axes, latencies_ms: Sequence[float], emissions: Sequence[float]
             axes.set(**{f"{axis}scale": "log"})
             set_limits(low / 1.3, high * 1.6)
             ticks = getattr(axes, f"{axis}axis")
+            ticks.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ticks.set_major_formatter("{x:g}")
-            ticks.set_minor_formatter("{x:g}")
+            ticks.set_minor_formatter(NullFormatter())
         else:
             room = 0.12 * (high - low) or 0.1 * high or 1.0
             # More to the right and on top, where names stand.
