@@ -330,7 +330,7 @@ def test_a_plan_cut_short_brackets_the_best(
         assert value(objective, best) <= value(objective, short) * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("name", ["numba"])
+@pytest.mark.parametrize("name", ["native", "numba"])
 @pytest.mark.parametrize("problem", BRACKETED)
 def test_a_front_cut_short_is_within_its_gap(problem: PartitionProblem, name: str) -> None:
     front = pareto("native", problem, "latency", "emissions")

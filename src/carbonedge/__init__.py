@@ -34,10 +34,13 @@ if TYPE_CHECKING:
         ModelGraph,
         PartitionProblem,
         Plan,
+        Replan,
         Stage,
         load_model,
     )
+    from carbonedge.planning.pareto import pareto
     from carbonedge.planning.partition import partition
+    from carbonedge.planning.replan import replan
     from carbonedge.runtime import InferenceSession
 
 __all__ = [
@@ -58,12 +61,15 @@ __all__ = [
     "Node",
     "PartitionProblem",
     "Plan",
+    "Replan",
     "Scheduler",
     "Stage",
     "Task",
     "Weights",
     "load_model",
+    "pareto",
     "partition",
+    "replan",
     "schedule",
 ]
 
@@ -74,9 +80,12 @@ _LAZY = {
     "ModelGraph": "carbonedge.planning",
     "PartitionProblem": "carbonedge.planning",
     "Plan": "carbonedge.planning",
+    "Replan": "carbonedge.planning",
     "Stage": "carbonedge.planning",
     "load_model": "carbonedge.planning",
+    "pareto": "carbonedge.planning",
     "partition": "carbonedge.planning",
+    "replan": "carbonedge.planning",
 }
 
 

@@ -15,6 +15,7 @@ __all__ = [
     "memory_mb",
     "mode",
     "model_file",
+    "plot_file",
     "profiles",
     "requests",
     "slo_ms",
@@ -86,5 +87,11 @@ time_ms = click.option(
     type=float,
     help="What the task takes at speed 1: a node without avg_time_ms is given this divided by "
     "its speed. Required where there is such a node.",
+)
+plot_file = click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(),
+    help="Save a plot too, .png or .svg; needs the extra [plot].",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

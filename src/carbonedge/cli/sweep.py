@@ -8,10 +8,10 @@ import json
 import click
 
 from carbonedge.cli import options
+from carbonedge.cli.plots import save_plot
 from carbonedge.cli.tables import print_sweep
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import save_sweep_plot, sweep_carbon
-from carbonedge.experiments.sweep import Sweep
 from carbonedge.scheduling import MODES, Task
 
 __all__ = ["sweep"]
@@ -36,12 +36,7 @@ __all__ = ["sweep"]
 @options.cpu_cores
 @options.memory_mb
 @options.time_ms
-@click.option(
-    "--plot",
-    "plot_path",
-    type=click.Path(),
-    help="Save a plot too, .png or .svg; needs the extra [plot].",
-)
+@options.plot_file
 @options.as_json
 def sweep(
     cluster_path: str,
@@ -63,20 +58,10 @@ def sweep(
     task = Task(cpu_cores=cpu_cores, memory_mb=memory_mb)
     swept = sweep_carbon(cluster.nodes, task, base=MODES[mode], steps=steps, time_ms=time_ms)
     if plot_path is not None:
-        _save_plot(swept, plot_path)
+        save_plot(lambda path: save_sweep_plot(swept, path), plot_path)
     if as_json:
         click.echo(json.dumps({"mode": mode, **dataclasses.asdict(swept)}, indent=2))
     else:
         print_sweep(swept, mode)
         if plot_path is not None:
             click.echo(f"The plot is in {plot_path}.")
-
-
-def _save_plot(swept: Sweep, path: str) -> None:
-    try:
-        save_sweep_plot(swept, path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write the plot {path!r}: {error.strerror or error}; "
-            "name a file in a folder that can be written to"
-        ) from error

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from carbonedge.cluster import Cluster
 from carbonedge.experiments.comparison import NOTE, Comparison
+from carbonedge.experiments.front import Front
 from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
-from carbonedge.planning import ModelGraph, Plan, Profile
+from carbonedge.planning import ModelGraph, Plan, Profile, Transfer
 from carbonedge.planning.difference import TOLERANCE
 from carbonedge.planning.manifest import End, Manifest
 from carbonedge.runtime.verification import UNITS, WOBBLES, Verification
@@ -25,6 +26,7 @@ from carbonedge.scheduling.explanation import Explanation
 __all__ = [
     "print_cluster",
     "print_comparison",
+    "print_front",
     "print_manifest",
     "print_plan",
     "print_profile",
@@ -41,6 +43,7 @@ LEAST_WIDTH = 80
 """Of tables of numbers: in a narrower terminal lines break, for a number cut short misleads."""
 
 MOST_TIMES = 8
+MOST_PLANS = 20
 SLOWEST = 10
 COMPONENTS = tuple(field.name for field in dataclasses.fields(Weights))
 
@@ -53,6 +56,8 @@ TEXT_COLUMNS = (
     "zone",
     "link",
     "then crosses",
+    "runs on",
+    "baseline",
     "passed over",
     "type",
     "slowest",
@@ -115,29 +120,116 @@ def print_comparison(comparison: Comparison) -> None:
 
 def print_plan(plan: Plan) -> None:
     """Print the stages of a plan and what crosses between them."""
-    console = _console()
-    table = _table("stage", "node", "operators", "ms", "J", "gCO2eq", "then crosses")
-    for number, stage in enumerate(plan.stages):
-        last = number == len(plan.transfers)
+    console = _console(LEAST_WIDTH)
+    table = _table("stage", "node", "operators", "MB", "ms", "J", "gCO2eq", "then crosses")
+    _fold_text(table)
+    ways = [*plan.transfers, plan.outputs]
+    if plan.inputs is not None:
+        table.add_row("", plan.inputs.source, *[""] * 5, _crossing(plan.inputs))
+    for number, (stage, way) in enumerate(zip(plan.stages, ways, strict=True)):
         table.add_row(
             str(number),
             stage.node,
             f"{stage.start}..{stage.stop}",
+            f"{stage.memory_mb:.2f}",
             f"{stage.time_ms:.2f}",
             f"{stage.energy_j:.4f}",
             f"{stage.emissions_g:.3e}",
-            "" if last else f"{plan.transfers[number].mb:.3f} MB",
+            "" if way is None else _crossing(way),
         )
-    proof = "proven least" if plan.optimal else f"within {100 * plan.gap:.2g} % of the least"
-    if plan.objective == "throughput":
-        proof = proof.replace("least", "most")
+    if plan.outputs is not None:
+        table.add_row("", plan.outputs.target)
     console.print(table)
     console.print(
         f"One inference: {plan.latency_ms:.2f} ms, {plan.energy_j:.4f} J, "
         f"{plan.emissions_g:.3e} gCO2eq, {plan.throughput_rps:.1f} requests/s when pipelined; "
-        f"{proof} {plan.objective} ({plan.costs} costs, modelled energy).",
+        f"{_proof(plan)} ({plan.costs} costs, modelled energy).",
         soft_wrap=True,
     )
+
+
+def _crossing(way: Transfer) -> str:
+    tensors = "1 tensor" if len(way.tensors) == 1 else f"{len(way.tensors)} tensors"
+    return f"{way.mb:.3f} MB in {way.time_ms:.2f} ms, {tensors}"
+
+
+def _proof(plan: Plan) -> str:
+    if plan.strategy != "exact":
+        return f"by strategy {plan.strategy}, of which nothing is proven"
+    aim = "most throughput" if plan.objective == "throughput" else f"least {plan.objective}"
+    if plan.objective == "weighted" and plan.weights is not None:
+        aim = "least " + " + ".join(f"{value:g} {name}" for name, value in plan.weights.items())
+    if plan.optimal:
+        return f"proven {aim}"
+    if plan.gap < 1:
+        return f"within {100 * plan.gap:.2g} % of the {aim}, for want of time"
+    return f"the {aim} found, for want of time"
+
+
+def print_front(front: Front) -> None:
+    """Print the plans that none betters, and what splitting buys over the baselines."""
+    console = _console(LEAST_WIDTH)
+    plans = front.plans
+    shown = _evenly(len(plans), MOST_PLANS)
+    table = _table("front", "ms", "gCO2eq", "J", "req/s", "runs on")
+    _fold_text(table)
+    for number in shown:
+        table.add_row(str(number), *_measures(plans[number]), _route(plans[number]))
+    console.print(table)
+    few = "" if len(shown) == len(plans) else f" {len(shown)} are shown; --json gives all."
+    proof = "proven" if plans[0].optimal else "as far as was found in time"
+    count = "1 plan is" if len(plans) == 1 else f"{len(plans)} plans are"
+    console.print(
+        f"{count} bettered by none in latency and emissions, {proof}.{few}", soft_wrap=True
+    )
+    console.print()
+    baselines = _table("baseline", "ms", "gCO2eq", "J", "req/s", "over front", "runs on")
+    _fold_text(baselines)
+    for baseline in front.baselines:
+        name = "whole" if baseline.whole else baseline.name
+        if baseline.plan is None:
+            cells = [*["-"] * 5, f"none: {baseline.obstacle}"]
+        else:
+            more = baseline.more_emissions
+            over = "-" if more is None else _more(more)
+            cells = [*_measures(baseline.plan), over, _route(baseline.plan)]
+        baselines.add_row(name, *cells)
+    console.print(baselines)
+    console.print(
+        "over front: emissions more than those of the greenest plan of the front that is not "
+        f"slower ({plans[0].costs} costs, modelled energy).",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _more(share: float) -> str:
+    if share == 0:
+        return "on it"
+    return f"+{100 * share:.1f} %" if share >= 1e-3 else f"+{100 * share:.1g} %"
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Positions, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
+
+
+def _measures(plan: Plan) -> list[str]:
+    return [
+        f"{plan.latency_ms:.2f}",
+        f"{plan.emissions_g:.3e}",
+        f"{plan.energy_j:.4f}",
+        f"{plan.throughput_rps:.1f}",
+    ]
+
+
+def _route(plan: Plan) -> str:
+    """Where the operators of a plan run; the last range ends with the model."""
+    if len(plan.stages) == 1:
+        return f"{plan.stages[0].node}, whole"
+    return ", ".join(f"{stage.node} {stage.start}..{stage.stop}" for stage in plan.stages)
 
 
 def print_profile(model: ModelGraph, profile: Profile) -> None:

@@ -1,22 +1,25 @@
-"""Plots of experiments; matplotlib is loaded by the first."""
+"""The plot of a sweep."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carbonedge.exceptions import BackendUnavailableError
+from carbonedge.experiments.figures import (
+    check_plot_path,
+    mass_unit,
+    new_figure,
+    save_figure,
+    shortened,
+)
 from carbonedge.experiments.sweep import SWEPT, Choice, Step, Sweep, starts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["PLOT_SUFFIXES", "save_sweep_plot", "sweep_figure"]
-
-PLOT_SUFFIXES = (".png", ".svg")
+__all__ = ["save_sweep_plot", "sweep_figure"]
 
 COLOURS = {"paper": "#b5541c", "normalized": "#1b6f5c"}
 HEADROOM = 1.1
@@ -24,8 +27,6 @@ SLANTED_GAP = 0.1
 """Between names, in weight of carbon; nearer ones stand upright."""
 SMALLEST_GAP = 0.024
 """Names nearer than that to the one before would cover it and are left out."""
-LONGEST_NAME = 32
-MASS_UNITS_G = (("g", 1.0), ("mg", 1e-3), ("µg", 1e-6), ("ng", 1e-9))
 
 
 def save_sweep_plot(sweep: Sweep, path: str | os.PathLike[str]) -> None:
@@ -47,13 +48,8 @@ def save_sweep_plot(sweep: Sweep, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written.
     """
-    suffix = Path(path).suffix
-    if suffix.lower() not in PLOT_SUFFIXES:
-        raise ValueError(
-            f"the plot {os.fspath(path)!r} ends in {suffix!r}: "
-            f"name a file that ends in {' or '.join(PLOT_SUFFIXES)}"
-        )
-    sweep_figure(sweep).savefig(path, format=suffix.lower().removeprefix("."), dpi=150)
+    check_plot_path(path)
+    save_figure(sweep_figure(sweep), path)
 
 
 def sweep_figure(sweep: Sweep) -> Figure:
@@ -64,16 +60,10 @@ def sweep_figure(sweep: Sweep) -> Figure:
     BackendUnavailableError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise BackendUnavailableError(
-            'matplotlib is not installed: pip install "carbonedge[plot]"'
-        ) from error
-    figure = Figure(figsize=(10, 6), layout="constrained")
+    figure = new_figure(10, 6)
     figure.suptitle("Where a task goes as carbon counts for more")
     axes = figure.subplots(2, len(SWEPT), sharex=True, sharey="row", squeeze=False)
-    unit, unit_g = _mass_unit(sweep)
+    unit, unit_g = mass_unit(_highest(sweep, lambda choice: choice.emissions_g))
     for (above, below), scoring in zip(axes.T, SWEPT, strict=True):
         _draw(above, sweep, scoring, lambda choice: choice.emissions_g / unit_g)
         _draw(below, sweep, scoring, lambda choice: choice.latency_ms)
@@ -83,12 +73,6 @@ def sweep_figure(sweep: Sweep) -> Figure:
     axes[0, 0].set_ylabel(f"emissions per task, {unit}CO2eq")
     axes[1, 0].set_ylabel("latency per task, ms")
     return figure
-
-
-def _mass_unit(sweep: Sweep) -> tuple[str, float]:
-    """The largest unit in which the highest emissions are 1 or more, else the smallest."""
-    most_g = _highest(sweep, lambda choice: choice.emissions_g)
-    return next((unit for unit in MASS_UNITS_G if most_g >= unit[1]), MASS_UNITS_G[-1])
 
 
 def _highest(sweep: Sweep, value: Callable[[Choice], float]) -> float:
@@ -127,7 +111,7 @@ def _name_nodes(axes: Axes, sweep: Sweep, scoring: str) -> None:
     names = axes.secondary_xaxis("top")
     names.set_xticks(
         [step.weights.carbon for step in named],
-        [_shortened(step.choices[scoring].node) for step in named],
+        [shortened(step.choices[scoring].node) for step in named],
         rotation=30 if slanted else 90,
         rotation_mode="anchor",
         ha="left",
@@ -138,8 +122,3 @@ def _name_nodes(axes: Axes, sweep: Sweep, scoring: str) -> None:
         parse_math=False,
     )
     names.spines["top"].set_visible(False)
-
-
-def _shortened(name: str) -> str:
-    # Longer ones would leave no room for the plot.
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from onnx import ModelProto
 
-from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
 from carbonedge.planning.costs import OperatorCosts, operator_costs
-from carbonedge.planning.model import Cut, ModelGraph, load_model
-from carbonedge.planning.plan import Plan, Stage, Transfer
-from carbonedge.planning.problem import PartitionProblem
+from carbonedge.planning.formulation import Formulation, formulate
+from carbonedge.planning.model import ModelGraph
+from carbonedge.planning.plan import Plan
+from carbonedge.planning.problem import TIME_LIMIT_S
 from carbonedge.planning.profile import Profile
-from carbonedge.planning.sized import sized
+from carbonedge.planning.search import Limits, prices_of
 from carbonedge.planning.solution import PartitionSolution
-from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
+from carbonedge.planning.strategies import (
+    STRATEGIES,
+    greedy_parts,
+    held_to,
+    proportional_parts,
+)
 
-__all__ = ["partition", "partition_for_mode", "partition_problem"]
+__all__ = ["partition", "partition_for_mode"]
 
 
 def partition(
@@ -29,8 +32,12 @@ def partition(
     cluster: Cluster,
     *,
     objective: str = "emissions",
+    weights: Mapping[str, float] | None = None,
     slo_ms: float | None = None,
     max_stages: int | None = None,
+    source: str | None = None,
+    strategy: str = "exact",
+    time_limit_s: float = TIME_LIMIT_S,
     costs: str | OperatorCosts = "measured",
     feed: Mapping[str, Any] | None = None,
     profile: Profile | str | os.PathLike[str] | None = None,
@@ -51,11 +58,24 @@ def partition(
     cluster
         The nodes and links.
     objective
-        ``"latency"``, ``"energy"``, ``"emissions"`` or ``"throughput"``.
+        ``"latency"``, ``"energy"``, ``"emissions"``, ``"weighted"`` or ``"throughput"``.
+    weights
+        For ``"weighted"``: what a ms of ``"latency"``, a J of ``"energy"`` and a g of
+        ``"emissions"`` count; 0 where left out.
     slo_ms
         The latency of one inference may not be above this.
     max_stages
         The plan may not have more.
+    source
+        The node where inputs arise and outputs return, so that their way counts; it need
+        not host a stage.
+    strategy
+        ``"exact"`` for the best plan; as baselines ``"paper"``, contiguous parts in the
+        order of the cluster's nodes, whose costs by Eq. 5 are in proportion to the nodes'
+        cpu_cores, whatever the objective, and ``"greedy"``, operator by operator to where
+        it costs least.
+    time_limit_s
+        After this the exact search returns the best plan so far, with its gap.
     costs
         ``"measured"`` here, ``"macs"``, ``"paper"``, or costs from `operator_costs`.
     feed
@@ -70,34 +90,44 @@ def partition(
     ModelError
         If the model cannot be read or run.
     InfeasibleError
-        If no plan meets the limits; the message says what stands in the way.
+        If no plan meets the limits, or the strategy's does not; the message says what
+        stands in the way, and by how much.
+    ClusterError
+        If the source is not a node.
     IntensityUnavailableError
         If a node has no carbon intensity.
     ValueError
         If an argument is out of its range.
     """
-    graph = load_model(model)
-    if feed is not None:
-        graph = sized(graph, feed)
-    for node in cluster.nodes:
-        node.known_intensity()
-    if isinstance(costs, str):
-        costs = operator_costs(
-            graph,
-            cluster.nodes,
-            costs,
-            feed=feed,
-            profile=profile,
-            all_cuts=all_cuts,
-            providers=providers,
-            sess_options=sess_options,
+    if strategy not in STRATEGIES:
+        raise ValueError(
+            f"strategy {strategy!r} is not known: choose one of {', '.join(STRATEGIES)}"
         )
-    elif profile is not None or all_cuts:
-        raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
-    problem = partition_problem(graph, cluster, costs)
-    cuts = _usable_cuts(graph, costs)
-    solution = problem.solve(objective, slo_ms=slo_ms, max_stages=max_stages)
-    return _plan(cluster, problem, solution, cuts, objective, costs.source)
+    # Before anything is measured.
+    prices_of(objective, weights)
+    limits = Limits(slo_ms, max_stages, time_limit_s)
+    formulation = formulate(
+        model,
+        cluster,
+        costs,
+        source=source,
+        feed=feed,
+        profile=profile,
+        all_cuts=all_cuts,
+        providers=providers,
+        sess_options=sess_options,
+    )
+    if strategy == "exact":
+        solution = formulation.problem.solve(
+            objective,
+            weights=weights,
+            slo_ms=slo_ms,
+            max_stages=max_stages,
+            time_limit_s=time_limit_s,
+        )
+    else:
+        solution = _baseline(formulation, strategy, objective, weights, max_stages, limits)
+    return formulation.plan(solution, objective=objective, weights=weights, strategy=strategy)
 
 
 def partition_for_mode(
@@ -106,6 +136,9 @@ def partition_for_mode(
     mode: str,
     *,
     slo_ms: float | None = None,
+    max_stages: int | None = None,
+    source: str | None = None,
+    time_limit_s: float = TIME_LIMIT_S,
     costs: str | OperatorCosts = "measured",
 ) -> Plan:
     """The plan that suits a mode.
@@ -124,116 +157,42 @@ def partition_for_mode(
         raise ValueError(f"mode {mode!r} is not known: choose one of {', '.join(modes)}")
     if isinstance(costs, str):
         costs = operator_costs(model, cluster.nodes, costs)
+
+    def best(objective: str, slo_ms: float | None) -> Plan:
+        return partition(
+            model,
+            cluster,
+            objective=objective,
+            slo_ms=slo_ms,
+            max_stages=max_stages,
+            source=source,
+            time_limit_s=time_limit_s,
+            costs=costs,
+        )
+
     if mode == "performance":
-        return partition(model, cluster, objective="latency", slo_ms=slo_ms, costs=costs)
-    greenest = partition(model, cluster, slo_ms=slo_ms, costs=costs)
+        return best("latency", slo_ms)
+    greenest = best("emissions", slo_ms)
     if mode == "green":
         return greenest
-    fastest = partition(model, cluster, objective="latency", costs=costs)
-    middle_ms = (fastest.latency_ms + greenest.latency_ms) / 2
-    return partition(model, cluster, slo_ms=middle_ms, costs=costs)
+    fastest = best("latency", None)
+    return best("emissions", (fastest.latency_ms + greenest.latency_ms) / 2)
 
 
-def _usable_cuts(model: ModelGraph, costs: OperatorCosts) -> list[Cut]:
-    return [cut for cut in model.cuts if cut.position in costs.positions]
-
-
-def partition_problem(
-    model: ModelGraph, cluster: Cluster, costs: OperatorCosts
-) -> PartitionProblem:
-    """The problem that `partition` solves, each stretch between usable cuts as one operator.
-
-    Raises
-    ------
-    IntensityUnavailableError
-        If a node has no carbon intensity.
-    """
-    cuts = _usable_cuts(model, costs)
-    nodes = cluster.nodes
-    starts = [cut.position for cut in cuts[:-1]]
-    time_ms = np.add.reduceat(costs.time_ms, starts, axis=0)
-    memory_mb = np.array([operator.memory_mb for operator in model.operators])
-    power_w = np.array([node.power_w for node in nodes])
-    latency_ms = np.full((len(nodes), len(nodes)), math.inf)
-    mbps = np.full_like(latency_ms, math.inf)
-    j_per_mb = np.zeros_like(latency_ms)
-    for a, source in enumerate(nodes):
-        for b, target in enumerate(nodes):
-            link = cluster.link(source.name, target.name)
-            if link is not None:
-                latency_ms[a, b] = link.latency_ms
-                mbps[a, b] = link.bandwidth_mbps
-                j_per_mb[a, b] = link.energy_j_per_mb
-    return PartitionProblem(
-        time_ms,
-        time_ms * power_w / MS_PER_S,
-        np.add.reduceat(memory_mb, starts),
-        np.array([cut.mb for cut in cuts]),
-        node_memory_mb=np.array([node.memory_mb for node in nodes]),
-        intensity_g_per_kwh=np.array([node.known_intensity() for node in nodes]),
-        link_latency_ms=latency_ms,
-        link_mbps=mbps,
-        link_j_per_mb=j_per_mb,
-        stage_overhead_ms=costs.overhead_ms,
-        stage_overhead_j=costs.overhead_ms * power_w / MS_PER_S,
-        pue=np.array([node.pue for node in nodes]),
-        embodied_g_per_hour=np.array([node.embodied_g_per_hour for node in nodes]),
-    )
-
-
-def _plan(
-    cluster: Cluster,
-    problem: PartitionProblem,
-    solution: PartitionSolution,
-    cuts: Sequence[Cut],
+def _baseline(
+    formulation: Formulation,
+    strategy: str,
     objective: str,
-    source: str,
-) -> Plan:
-    bounds = [0, *solution.cuts, len(cuts) - 1]
-    stages = []
-    for index, start, stop in zip(solution.nodes, bounds[:-1], bounds[1:], strict=True):
-        node = cluster.nodes[index]
-        time_ms = float(problem.time_ms[start:stop, index].sum() + problem.stage_overhead_ms[index])
-        energy_j = node.power_w * time_ms / MS_PER_S
-        stages.append(
-            Stage(
-                node.name,
-                cuts[start].position,
-                cuts[stop].position,
-                time_ms,
-                energy_j,
-                stage_emissions_g(node, energy_j, time_ms),
-            )
+    weights: Mapping[str, float] | None,
+    max_stages: int | None,
+    limits: Limits,
+) -> PartitionSolution:
+    problem = formulation.problem
+    if strategy == "greedy":
+        parts = greedy_parts(problem, objective, weights=weights, max_stages=max_stages)
+    else:
+        capability = [node.cpu_cores for node in formulation.cluster.nodes]
+        parts = proportional_parts(
+            problem, formulation.paper_costs(), capability, max_stages=max_stages
         )
-    transfers = [
-        _transfer(cluster, cuts[cut], before.node, after.node)
-        for cut, before, after in zip(solution.cuts, stages[:-1], stages[1:], strict=True)
-    ]
-    return Plan(
-        stages=tuple(stages),
-        transfers=tuple(transfers),
-        latency_ms=solution.latency_ms,
-        energy_j=solution.energy_j,
-        emissions_g=solution.emissions_g,
-        throughput_rps=solution.throughput_rps,
-        optimal=solution.optimal,
-        gap=solution.gap,
-        objective=objective,
-        costs=source,
-    )
-
-
-def _transfer(cluster: Cluster, cut: Cut, source: str, target: str) -> Transfer:
-    link = cluster.link(source, target)
-    assert link is not None, "the search uses links only"
-    energy_j = cut.mb * link.energy_j_per_mb
-    ends = (cluster.nodes[cluster.index(source)], cluster.nodes[cluster.index(target)])
-    return Transfer(
-        source=source,
-        target=target,
-        tensors=tuple(tensor.name for tensor in cut.tensors),
-        mb=cut.mb,
-        time_ms=link.latency_ms + cut.mb * MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S,
-        energy_j=energy_j,
-        emissions_g=transfer_emissions_g(*ends, energy_j),
-    )
+    return held_to(problem, parts, limits, strategy)

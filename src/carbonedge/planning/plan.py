@@ -10,12 +10,15 @@ from typing import Any, Self
 
 __all__ = ["Plan", "Stage", "Transfer"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Operators ``[start, stop)`` on one node, with what one inference costs there."""
+    """Operators ``[start, stop)`` on one node, with what one inference costs there and the
+    memory they take; 0 where it was not counted.
+    """
 
     node: str
     start: int
@@ -23,11 +26,12 @@ class Stage:
     time_ms: float
     energy_j: float
     emissions_g: float
+    memory_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Boundary tensors on their way from one stage to the next."""
+    """Tensors on their way from one node to another."""
 
     source: str
     target: str
@@ -57,9 +61,19 @@ class Plan:
     gap
         How far below the best plan may lie, as a share; 0 when optimal.
     objective
-        What the plan has the least of (the most, for throughput).
+        What the plan has the least of (the most, for throughput); several with commas
+        for a plan of a front.
     costs
         Where the operators' times come from.
+    weights
+        Of the objective ``"weighted"``.
+    strategy
+        Which found it: ``"exact"``, or a baseline.
+    source
+        The node where inputs arise and outputs return; ``None`` where their way is not
+        counted.
+    inputs, outputs
+        Their way from and to the source; ``None`` where there is none, or it is no way.
     """
 
     stages: tuple[Stage, ...]
@@ -72,6 +86,11 @@ class Plan:
     gap: float
     objective: str
     costs: str
+    weights: Mapping[str, float] | None = None
+    strategy: str = "exact"
+    source: str | None = None
+    inputs: Transfer | None = None
+    outputs: Transfer | None = None
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -88,7 +107,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a plan back.
+        """Read a plan back, of this version or the one before.
 
         Raises
         ------
@@ -100,19 +119,24 @@ class Plan:
         except json.JSONDecodeError as error:
             raise ValueError(f"this is not JSON ({error}): give what Plan.to_json wrote") from error
         version = document.get("version") if isinstance(document, Mapping) else None
-        if version != FORMAT_VERSION:
+        if version not in READABLE_VERSIONS:
             raise ValueError(
-                f"this plan is of version {version!r}: this carbonedge reads {FORMAT_VERSION}"
+                f"this plan is of version {version!r}: this carbonedge reads "
+                f"{' and '.join(map(str, READABLE_VERSIONS))}"
             )
         try:
             rest = {name: value for name, value in document.items() if name != "version"}
             rest["stages"] = tuple(Stage(**stage) for stage in rest["stages"])
-            rest["transfers"] = tuple(
-                Transfer(**{**transfer, "tensors": tuple(transfer["tensors"])})
-                for transfer in rest["transfers"]
-            )
+            rest["transfers"] = tuple(map(_transfer, rest["transfers"]))
+            for way in ("inputs", "outputs"):
+                if rest.get(way) is not None:
+                    rest[way] = _transfer(rest[way])
             return cls(**rest)
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"this plan lacks or has too much ({error}): write it again"
             ) from error
+
+
+def _transfer(document: Mapping[str, Any]) -> Transfer:
+    return Transfer(**{**document, "tensors": tuple(document["tensors"])})

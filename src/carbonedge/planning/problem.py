@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge._validation import fraction
-from carbonedge.exceptions import InfeasibleError
+from carbonedge.planning.infeasible import infeasible
 from carbonedge.planning.search import (
     Limits,
     best_plan,
     front,
+    front_prices,
     front_with_throughput,
     most_throughput,
     prices_of,
-    second_of,
 )
 from carbonedge.planning.solution import PartitionSolution, throughput_rps
 from carbonedge.units import J_PER_KWH, MEGABITS_PER_MB, MS_PER_HOUR, MS_PER_S
@@ -73,6 +73,8 @@ class PartitionProblem:
     source
         The node, by index, where inputs arise and outputs return; none unless given,
         and then their way is not counted.
+    node_names, operator_names
+        For messages; numbers unless given.
 
     Raises
     ------
@@ -94,6 +96,8 @@ class PartitionProblem:
     pue: Floats = field(kw_only=True, default_factory=lambda: np.ones(()))
     embodied_g_per_hour: Floats = field(kw_only=True, default_factory=lambda: np.zeros(()))
     source: int | None = field(kw_only=True, default=None)
+    node_names: Sequence[str] = field(kw_only=True, default=())
+    operator_names: Sequence[str] = field(kw_only=True, default=())
 
     def __post_init__(self) -> None:
         time_ms = np.asarray(self.time_ms, dtype=np.float64)
@@ -111,6 +115,8 @@ class PartitionProblem:
             object.__setattr__(self, name, _checked(name, value, shape))
         if self.source is not None and not 0 <= self.source < num_nodes:
             raise ValueError(f"source is {self.source}: give a node from 0 to {num_nodes - 1}")
+        _set_names(self, "node_names", num_nodes)
+        _set_names(self, "operator_names", num_operators)
 
     def solve(
         self,
@@ -155,7 +161,7 @@ class PartitionProblem:
         else:
             found = best_plan(self, prices, limits)
         if not found.plans:
-            raise self._infeasible(limits, found.proven)
+            raise infeasible(self, limits, proven=found.proven)
         return found.plans[0]
 
     def pareto(
@@ -197,13 +203,12 @@ class PartitionProblem:
         ValueError
             If an argument is out of its range.
         """
-        second = second_of(objectives)
-        prices = prices_of(second, weights)
+        prices = front_prices(objectives, weights)
         fraction("epsilon", epsilon)
         limits = Limits(slo_ms, max_stages, time_limit_s)
         found = front(self, prices, limits)
         if not found.plans:
-            raise self._infeasible(limits, found.proven)
+            raise infeasible(self, limits, proven=found.proven)
         if len(objectives) > 2:
             found = front_with_throughput(self, prices, limits, epsilon, found)
         return found.plans
@@ -233,13 +238,16 @@ class PartitionProblem:
         if len(nodes) != len(bounds) - 1:
             raise ValueError(f"there are {len(cuts)} cuts and {len(nodes)} nodes: give one more")
         stages = [
-            self._stage_cost(start, stop, node)
+            self.stage_cost(start, stop, node)
             for start, stop, node in zip(bounds[:-1], bounds[1:], nodes, strict=True)
         ]
-        hops = [*zip(cuts, nodes[:-1], nodes[1:], strict=True)]
+        crossed, path = bounds[1:-1], list(nodes)
         if self.source is not None:
-            hops += [(0, self.source, nodes[0]), (bounds[-1], nodes[-1], self.source)]
-        transfers = [self._transfer_cost(*hop) for hop in hops]
+            crossed, path = bounds, [self.source, *nodes, self.source]
+        transfers = [
+            self.transfer_cost(cut, *hop)
+            for cut, hop in zip(crossed, itertools.pairwise(path), strict=True)
+        ]
         parts = np.array(stages + transfers)
         latency_ms, energy_j, emissions_g = (float(total) for total in parts.sum(axis=0))
         return PartitionSolution(
@@ -253,13 +261,15 @@ class PartitionProblem:
             gap=1.0,
         )
 
-    def _stage_cost(self, start: int, stop: int, node: int) -> tuple[float, float, float]:
+    def stage_cost(self, start: int, stop: int, node: int) -> tuple[float, float, float]:
+        """Operators ``[start, stop)`` as a stage on a node: ms, J and g of an inference."""
         time_ms = self.time_ms[start:stop, node].sum() + self.stage_overhead_ms[node]
         energy_j = self.energy_j[start:stop, node].sum() + self.stage_overhead_j[node]
         grid_g = energy_j * self.intensity_g_per_kwh[node] * self.pue[node] / J_PER_KWH
         return time_ms, energy_j, grid_g + time_ms * self.embodied_g_per_hour[node] / MS_PER_HOUR
 
-    def _transfer_cost(self, cut: int, source: int, target: int) -> tuple[float, float, float]:
+    def transfer_cost(self, cut: int, source: int, target: int) -> tuple[float, float, float]:
+        """What crosses a cut on its way between two nodes: ms, J and g of an inference."""
         if source == target:
             return 0.0, 0.0, 0.0
         mb = self.cut_mb[cut]
@@ -269,30 +279,12 @@ class PartitionProblem:
         intensity = (self.intensity_g_per_kwh[source] + self.intensity_g_per_kwh[target]) / 2
         return time_ms, energy_j, energy_j * intensity / J_PER_KWH
 
-    def _infeasible(self, limits: Limits, proven: bool) -> InfeasibleError:
-        if not proven:
-            return InfeasibleError(
-                f"no plan was found within {limits.time_limit_s:g} s, if there is one: raise "
-                "time_limit_s or slo_ms, or add memory"
-            )
-        largest = float(np.max(self.memory_mb))
-        if largest > np.max(self.node_memory_mb):
-            return InfeasibleError(
-                f"one operator needs {largest:g} MB and the largest node has "
-                f"{np.max(self.node_memory_mb):g} MB: add memory"
-            )
-        fastest = best_plan(self, prices_of("latency", None), limits.with_any_latency()).plans
-        if fastest:
-            return InfeasibleError(
-                f"no plan meets slo_ms={limits.slo_ms:g}: the fastest takes "
-                f"{fastest[0].latency_ms:.4g} ms"
-            )
-        stages = min(limits.max_stages, len(self.node_memory_mb))
-        return InfeasibleError(
-            f"the model needs {np.sum(self.memory_mb):.4g} MB and no {stages} or fewer linked "
-            f"nodes hold it: they have {', '.join(f'{mb:g}' for mb in self.node_memory_mb)} MB; "
-            "add memory, nodes or links"
-        )
+
+def _set_names(problem: PartitionProblem, name: str, count: int) -> None:
+    names = getattr(problem, name)
+    if len(names) not in (0, count):
+        raise ValueError(f"{name} has {len(names)} names: time_ms implies {count}")
+    object.__setattr__(problem, name, tuple(names) or tuple(map(str, range(count))))
 
 
 def _checked(name: str, value: object, shape: tuple[int, ...]) -> Floats:

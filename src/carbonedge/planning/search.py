@@ -27,10 +27,10 @@ __all__ = [
     "Prices",
     "best_plan",
     "front",
+    "front_prices",
     "front_with_throughput",
     "most_throughput",
     "prices_of",
-    "second_of",
 ]
 
 SUMS = ("latency", "energy", "emissions")
@@ -122,13 +122,13 @@ def prices_of(objective: str, weights: Mapping[str, float] | None) -> Prices:
     return latency, energy, emissions
 
 
-def second_of(objectives: Sequence[str]) -> str:
-    """What a front sets against latency.
+def front_prices(objectives: Sequence[str], weights: Mapping[str, float] | None) -> Prices:
+    """What the objective that a front sets against latency counts.
 
     Raises
     ------
     ValueError
-        If there is no front of these objectives.
+        If there is no front of these objectives, or the weights do not go with them.
     """
     seconds = OBJECTIVES[1:4]
     if tuple(objectives) not in {
@@ -138,7 +138,7 @@ def second_of(objectives: Sequence[str]) -> str:
             f"there is no front of {', '.join(objectives)}: give latency, one of "
             f"{', '.join(seconds)}, and throughput if wanted"
         )
-    return objectives[1]
+    return prices_of(objectives[1], weights)
 
 
 def best_plan(problem: PartitionProblem, prices: Prices, limits: Limits) -> Found:
