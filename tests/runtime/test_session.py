@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,15 @@ def test_what_crosses_is_counted_each_time() -> None:
     assert transfers.energy_j == pytest.approx(100 * mb)
     assert transfers.time_ms == pytest.approx(3 + mb * 8 / 8 * 1e3)
     assert transfers.emissions_g == pytest.approx(100 * mb * 200 / 3.6e6)
+
+
+@pytest.mark.parametrize(("source", "times"), [("a", 2), ("b", 2), (None, 1)])
+def test_the_way_from_and_to_the_source_is_counted(source: str | None, times: int) -> None:
+    """All that crosses is of one size, so that only the number of hops tells."""
+    made = dataclasses.replace(plan(("a", 0, 4), ("b", 4, 8)), source=source)
+    session = InferenceSession(models.layers(), CLUSTER, plan=made)
+    session.run(None, {"x": X})
+    assert session.footprint.transfers.energy_j == pytest.approx(times * 100 * models.WIDTH * 4e-6)
 
 
 def test_consecutive_stages_on_one_node_are_one_session() -> None:

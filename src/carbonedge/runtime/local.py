@@ -22,7 +22,7 @@ __all__ = ["LocalStages"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Hop:
-    """The way to the next stage, and what must take it."""
+    """The way to the next stage, or from and to the source, and what must take it."""
 
     source: Node
     target: Node
@@ -92,6 +92,7 @@ class LocalStages:
                 tensors = tuple(carrier(tensor) for tensor in crossing[part.stop].tensors)
                 hop = _Hop(node, nodes[k + 1], _link(cluster, names[k], names[k + 1]), tensors)
             self._stages.append(_Stage(node, session.run, part.inputs, list(part.outputs), hop))
+        self._ways = _ways(model, cluster, plan.source, names[0], names[-1])
 
     def run(self, feed: Mapping[str, Any], run_options: Any) -> tuple[dict[str, Any], Footprint]:
         """All tensors that stages put out, by name, and what one inference cost."""
@@ -109,7 +110,28 @@ class LocalStages:
             by_node[name] = by_node[name] + share if name in by_node else share
             if stage.hop is not None:
                 transfers += stage.hop.share(tensors)
+        for way in self._ways:
+            transfers += way.share(tensors)
         return tensors, Footprint(1, by_node, transfers)
+
+
+def _ways(
+    model: ModelGraph, cluster: Cluster, source: str | None, first: str, last: str
+) -> list[_Hop]:
+    """How inputs come from the source and outputs return, where it is another node."""
+    if source is None:
+        return []
+    ends = [(source, first, model.cuts[0]), (last, source, model.cuts[-1])]
+    return [
+        _Hop(
+            cluster.nodes[cluster.index(start)],
+            cluster.nodes[cluster.index(stop)],
+            _link(cluster, start, stop),
+            tuple(tensor.name for tensor in cut.tensors),
+        )
+        for start, stop, cut in ends
+        if start != stop
+    ]
 
 
 def _bytes(value: Any) -> int:
