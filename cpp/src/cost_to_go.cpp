@@ -128,4 +128,60 @@ CostToGo::CostToGo(ChainCosts const &costs,
             whole_ = std::min(whole_, costs.enter(kind) + run(0, kind, state));
     }
 }
+
+Partition CostToGo::plan(ChainCosts const &costs,
+                         StageLimits const &limits,
+                         UseStates const &states) const
+{
+    Partition plan{};
+    auto const num_operators = costs.num_operators();
+    std::size_t start = 0;
+    std::size_t kind = 0;
+    std::uint32_t state = 0;
+    auto const move_on = [&](auto const &may, auto const &transfer)
+    {
+        auto least = kInfinity;
+        auto const from = state;
+        auto chosen = kind;
+        for (std::size_t next = 0; next < num_kinds_; ++next)
+        {
+            auto const after = states.next(from, next);
+            if (after == UseStates::kNone || !may(next))
+                continue;
+            auto const value = transfer(next) + run(start, next, after);
+            if (value < least)
+            {
+                least = value;
+                chosen = next;
+                state = after;
+            }
+        }
+        kind = chosen;
+        plan.kinds.push_back(static_cast<std::int64_t>(kind));
+    };
+    move_on([&](std::size_t next) { return limits.may_enter(next); },
+            [&](std::size_t next) { return costs.enter(next); });
+    for (;;)
+    {
+        auto least = kInfinity;
+        auto best = num_operators;
+        // Of equals the farthest: fewer stages.
+        for (auto stop = limits.farthest(start, kind); stop > start; --stop)
+        {
+            auto const value = costs.stage(start, stop, kind) + hop(stop, kind, state);
+            if (value < least)
+            {
+                least = value;
+                best = stop;
+            }
+        }
+        start = best;
+        plan.stops.push_back(static_cast<std::int64_t>(start));
+        if (start == num_operators)
+            return plan;
+        auto const from = kind;
+        move_on([&](std::size_t next) { return limits.may_hop(start, from, next); },
+                [&](std::size_t next) { return costs.transfer(start, from, next); });
+    }
+}
 } // namespace carbonedge

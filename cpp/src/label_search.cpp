@@ -214,7 +214,7 @@ private:
                 return;
             highest = bound;
             best = price;
-            keep(best_plan(costs, to_go, stateless));
+            keep(to_go.plan(costs, stage_limits_, stateless));
         };
         auto price = lower_ / quickest / 4096.0;
         for (auto i = 0; i < kLeaps; ++i, price *= kLeap)
@@ -514,66 +514,7 @@ private:
     [[nodiscard]] Partition best_plan(ChainCosts const &costs,
                                       CostToGo const &to_go) const
     {
-        return best_plan(costs, to_go, states_);
-    }
-
-    // The plan that a table of the cost to go promises.
-    [[nodiscard]] Partition best_plan(ChainCosts const &costs,
-                                      CostToGo const &to_go,
-                                      UseStates const &states) const
-    {
-        Partition plan{};
-        std::size_t start = 0;
-        std::size_t kind = 0;
-        std::uint32_t state = 0;
-        auto const move_on = [&](auto const &may, auto const &transfer)
-        {
-            auto least = kInfinity;
-            auto const from = state;
-            auto chosen = kind;
-            for (std::size_t next = 0; next < num_kinds_; ++next)
-            {
-                auto const after = states.next(from, next);
-                if (after == UseStates::kNone || !may(next))
-                    continue;
-                auto const value = transfer(next) + to_go.run(start, next, after);
-                if (value < least)
-                {
-                    least = value;
-                    chosen = next;
-                    state = after;
-                }
-            }
-            kind = chosen;
-            plan.kinds.push_back(static_cast<std::int64_t>(kind));
-        };
-        move_on([&](std::size_t next) { return stage_limits_.may_enter(next); },
-                [&](std::size_t next) { return costs.enter(next); });
-        for (;;)
-        {
-            auto least = kInfinity;
-            auto best = num_operators_;
-            // Of equals the farthest: fewer stages.
-            for (auto stop = stage_limits_.farthest(start, kind); stop > start; --stop)
-            {
-                auto const value =
-                    costs.stage(start, stop, kind) + to_go.hop(stop, kind, state);
-                if (value < least)
-                {
-                    least = value;
-                    best = stop;
-                }
-            }
-            start = best;
-            plan.stops.push_back(static_cast<std::int64_t>(start));
-            if (start == num_operators_)
-                return plan;
-            auto const from = kind;
-            move_on([&](std::size_t next)
-                    { return stage_limits_.may_hop(start, from, next); },
-                    [&](std::size_t next)
-                    { return costs.transfer(start, from, next); });
-        }
+        return to_go.plan(costs, stage_limits_, states_);
     }
 
     [[nodiscard]] Partition trace_back(std::uint32_t id) const

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "carbonedge/chain_costs.hpp"
+#include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
 
@@ -37,6 +38,12 @@ public:
 
     /// Of a whole plan.
     [[nodiscard]] double whole() const { return whole_; }
+
+    /// The stops and kinds of a plan that costs that much, where it is finite; of
+    /// equals the one with the later stops. To be given what the table was made of.
+    [[nodiscard]] Partition plan(ChainCosts const &costs,
+                                 StageLimits const &limits,
+                                 UseStates const &states) const;
 
 private:
     std::size_t num_kinds_;
