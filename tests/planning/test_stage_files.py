@@ -62,6 +62,45 @@ def test_a_model_is_not_overwritten_by_its_stages(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_model_is_not_overwritten_through_a_link(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "stages"
+    split_to_folder(path, [2], folder)
+    before = (folder / "stage-0.onnx").read_bytes()
+    (tmp_path / "link.onnx").symlink_to(folder / "stage-0.onnx")
+    with pytest.raises(ValueError, match="would overwrite the model"):
+        split_to_folder(tmp_path / "link.onnx", [1], folder)
+    assert (folder / "stage-0.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["stage-0.data", "stage-1.data"])
+def test_a_models_weights_are_not_overwritten(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "model.onnx"
+    heavy = models.layers()
+    onnx.save(heavy, path, save_as_external_data=True, location=name, size_threshold=0)
+    before = (tmp_path / name).read_bytes()
+    assert before
+    with pytest.raises(ValueError, match="give another folder"):
+        split_to_folder(path, [3], tmp_path)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_files_of_no_earlier_split_stay(path: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "stages" / "stage-1.onnx"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(ValueError, match="of no earlier split: remove it"):
+        split_to_folder(path, [2], mine.parent)
+    assert mine.read_text() == "mine"
+
+
+def test_a_manifest_that_cannot_be_read_is_not_taken_for_an_earlier_split(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ValueError, match="cannot be read: remove it"):
+        split_to_folder(path, [2], tmp_path)
+
+
 def test_where_there_is_no_cut_nothing_is_written(path: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cut"):
         split_to_folder(path, [99], tmp_path / "stages")

@@ -196,6 +196,7 @@ def _own(message: _Message, *tensors: TensorProto) -> _Message:
 def _is_heavy_constant(node: NodeProto) -> bool:
     return (
         node.op_type == "Constant"
+        and node.domain in ("", "ai.onnx")
         and len(node.attribute) == 1
         and node.attribute[0].type == AttributeProto.TENSOR
         and is_heavy(node.attribute[0].t)

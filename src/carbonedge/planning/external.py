@@ -15,7 +15,7 @@ from onnx.external_data_helper import (
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.assembly import is_heavy
 
-__all__ = ["check_external", "move_external", "uses_external_data"]
+__all__ = ["check_external", "data_files", "move_external"]
 
 ALIGNMENT = 4096
 """Of each tensor in a data file, so that it can be mapped into memory."""
@@ -42,6 +42,11 @@ def check_external(tensors: Iterable[TensorProto], folder: Path | None) -> bool:
             # Shape inference looks into small ones.
             load_external_data_for_tensor(tensor, str(folder))
     return left
+
+
+def data_files(tensors: Iterable[TensorProto], folder: Path | None) -> set[Path]:
+    """The files in which data of these tensors lies."""
+    return {_place(tensor, folder)[0] for tensor in tensors if uses_external_data(tensor)}
 
 
 def move_external(tensors: Iterable[TensorProto], folder: Path, target: Path) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from carbonedge.planning.external import move_external
+from carbonedge.planning.external import data_files, move_external
 from carbonedge.planning.manifest import MANIFEST, End, Manifest, StageFile
 from carbonedge.planning.model import load_model
 from carbonedge.planning.split import StageModel, split
@@ -16,7 +15,7 @@ from carbonedge.planning.tensor import tensor
 
 __all__ = ["hash_file", "split_to_folder"]
 
-_STAGE_NAME = re.compile(r"stage-\d+\.onnx")
+SUFFIXES = (".onnx", ".data")
 
 
 def split_to_folder(
@@ -34,7 +33,8 @@ def split_to_folder(
     positions
         See `split`.
     folder
-        Made where it is missing. Stages of an earlier split in it are removed.
+        Made where it is missing. Stages of an earlier split in it are removed; no other file
+        is overwritten.
 
     Raises
     ------
@@ -48,12 +48,11 @@ def split_to_folder(
     model = load_model(path)
     stages = split(model, positions)
     target = Path(folder)
-    if _STAGE_NAME.fullmatch(Path(path).name) and target.resolve() == Path(path).resolve().parent:
-        raise ValueError(
-            f"stages in {str(target)!r} would overwrite the model: give another folder"
-        )
+    earlier = _earlier_files(target)
+    _check_targets(target, stages, earlier, {Path(path).resolve()})
     target.mkdir(parents=True, exist_ok=True)
-    _remove_stages(target)
+    for name in earlier:
+        (target / name).unlink(missing_ok=True)
     manifest = Manifest(
         model=Path(path).name,
         sha256=hash_file(path),
@@ -77,15 +76,38 @@ def hash_file(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remove_stages(folder: Path) -> None:
+def _earlier_files(folder: Path) -> set[str]:
+    """What an earlier split wrote there, by name."""
     if not (folder / MANIFEST).exists():
-        return
-    earlier = Manifest.read(folder)
-    (folder / MANIFEST).unlink()
-    for stage in earlier.stages:
-        for name in (stage.file, stage.data_file):
-            if name is not None:
-                (folder / Path(name).name).unlink(missing_ok=True)
+        return set()
+    try:
+        earlier = Manifest.read(folder)
+    except ValueError as error:
+        raise ValueError(
+            f"{str(folder)!r} holds a manifest that cannot be read: remove it, or give another folder"
+        ) from error
+    files = {name for stage in earlier.stages for name in (stage.file, stage.data_file) if name}
+    return {MANIFEST} | {Path(name).name for name in files}
+
+
+def _check_targets(
+    folder: Path, stages: Sequence[StageModel], earlier: set[str], model: set[Path]
+) -> None:
+    """Nothing may be lost but an earlier split."""
+    for stage in stages:
+        if stage.folder is not None:
+            model |= {file.resolve() for file in data_files(stage.assembly.tensors(), stage.folder)}
+    names = {f"stage-{number}{suffix}" for number in range(len(stages)) for suffix in SUFFIXES}
+    for name in sorted(names | earlier):
+        path = folder / name
+        if path.resolve() in model:
+            raise ValueError(
+                f"stages in {str(folder)!r} would overwrite the model: give another folder"
+            )
+        if name not in earlier and path.exists():
+            raise ValueError(
+                f"{str(path)!r} is there and of no earlier split: remove it, or give another folder"
+            )
 
 
 def _write_stage(stage: StageModel, path: Path) -> StageFile:

@@ -26,6 +26,9 @@ SMALL_CONSTANT = 64
 """Elements of a constant that says how often or into which shape."""
 
 
+MOST_TRIPS = 2**31 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class _Body:
     graph: GraphProto
@@ -151,7 +154,7 @@ def _known(graph: GraphProto) -> dict[str, _Known]:
         name = sparse.values.name
         known[name] = _Known(tuple(sparse.dims), sparse.values.data_type)
     for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
+        if _is_standard(node, "Constant") and node.attribute[0].name == "value":
             known[node.output[0]] = _of_constant(node.attribute[0].t)
     return known
 
@@ -184,11 +187,13 @@ def _of_constant(value: TensorProto) -> _Known:
 
 
 def _repeats(node: NodeProto, known: Mapping[str, _Known]) -> int:
-    if node.op_type == "Loop":
+    if _is_standard(node, "Loop"):
         trips = known.get(node.input[0])
         if trips is not None and trips.constant is not None:
-            return max(int(onnx.numpy_helper.to_array(trips.constant).item()), 0)
-    if node.op_type == "Scan":
+            count = int(onnx.numpy_helper.to_array(trips.constant).item())
+            # Exporters write the largest number there is for a loop that its condition ends.
+            return max(count, 0) if count < MOST_TRIPS else 1
+    if _is_standard(node, "Scan"):
         attributes = _attributes(node)
         scanned = attributes["num_scan_inputs"]
         axis = (attributes.get("scan_input_axes") or [0])[0]
@@ -196,6 +201,11 @@ def _repeats(node: NodeProto, known: Mapping[str, _Known]) -> int:
         if first is not None and first.shape:
             return int(first.shape[axis])
     return 1
+
+
+def _is_standard(node: NodeProto, op_type: str) -> bool:
+    # Local functions and custom domains may bear the names of ONNX's own operators.
+    return node.op_type == op_type and node.domain in ("", "ai.onnx")
 
 
 def _attributes(node: NodeProto) -> dict[str, Any]:
