@@ -62,11 +62,11 @@ public:
                                             points_.end(),
                                             point.latency,
                                             [](Point const &other, double value)
-                                            { return other.latency < value; });
-        auto const last =
-            std::find_if(first,
-                         points_.end(),
-                         [&](Point const &other) { return other.cost < point.cost; });
+                                            { return other.latency * kTie < value; });
+        auto const last = std::find_if(first,
+                                       points_.end(),
+                                       [&](Point const &other)
+                                       { return other.cost * kTie < point.cost; });
         points_.insert(points_.erase(first, last), point);
         return true;
     }

@@ -18,7 +18,7 @@ namespace carbonedge
 {
 namespace
 {
-// An slo_ms is often some plan's own latency: keep() has the last word.
+// An slo_ms is often some plan's own latency: bounds are not to turn on its last digit.
 constexpr auto kRoundingSlack = 1.0 + 1e-9;
 // Labels that differ by less, as a share of the least a plan can come to, are alike.
 constexpr auto kTieShare = 1e-12;
@@ -27,7 +27,7 @@ constexpr auto kLabelsBetweenLooks = 1024;
 // Numbers in all tables of the cost to go together: 8 bytes each, twice.
 constexpr std::size_t kMostNumbers = 1u << 21;
 constexpr std::size_t kMostPrices = 16;
-constexpr auto kSecondsForAny = 0.1;
+constexpr auto kSecondsForAny = 0.5;
 // What a search cut short keeps of its time for good plans, and how it looks for them.
 constexpr auto kShareForGood = 0.25;
 constexpr auto kMostSecondsForGood = 1.0;
@@ -119,6 +119,9 @@ public:
         {
             overused_.clear();
             explored_ = Explored::nothing;
+            // Tables of fewer states are of no use any more.
+            latency_to_go_.reset();
+            duals_.clear();
             cost_to_go_.emplace(cost_, stage_limits_, states_);
             if (std::isinf(cost_to_go_->whole()))
                 return answer(true);
@@ -431,7 +434,7 @@ private:
         auto const whole = [&](ChainCosts const &costs, double lacking)
         { return lacking + costs.upto(kind)[num_operators_] + costs.leave(kind); };
         auto const latency = whole(latency_, label.latency);
-        if (latency <= limits_.slo_ms * kRoundingSlack
+        if (latency <= limits_.slo_ms
             && found_.insert({latency, whole(cost_, label.cost), label.stage}))
             keep(trace_back(label.stage));
     }
@@ -556,7 +559,7 @@ private:
         for (std::size_t kind = 0; kind < num_kinds_; ++kind)
             room = room && uses.track(kind) && states.track(kind, kMostNarrowStates);
         room = room && uses.track(resources_.stages());
-        if (room)
+        if (room && (!bound_latency_ || latency_to_go_ || bound_by_latency()))
         {
             Viability viability(stage_limits_, states, num_operators_, num_kinds_);
             narrow_ = {std::move(states), std::move(viability)};

@@ -376,8 +376,10 @@ private:
         {
             if (!reach_.viable(part_ms, states_))
                 return Answer::none;
-            auto plan = reach_.plan(
-                states_, limits_.max_stages, width, best_ ? deadline_ : no_deadline_);
+            auto plan = reach_.plan(states_,
+                                    limits_.max_stages,
+                                    width,
+                                    best_ || width == kAll ? deadline_ : no_deadline_);
             if (!plan)
                 return width < kAll || deadline_.passed() ? Answer::unknown
                                                           : Answer::none;
@@ -432,7 +434,7 @@ private:
     Chain chain_;
     Limits limits_;
     Deadline deadline_;
-    Deadline no_deadline_{kInfinity}; // any plan is worth waiting for
+    Deadline no_deadline_{kInfinity}; // a first narrow look is quick
     ChainCosts latency_;
     Resources resources_;
     UseStates states_;

@@ -199,3 +199,26 @@ TEST_CASE("a search cut short says so and brackets the best")
         CHECK(value * (1.0 - found.gap) <= doctest::Approx(exact));
     }
 }
+
+TEST_CASE("a search within a latency may be cut short at any moment")
+{
+    std::mt19937 random(12);
+    for (auto round = 0; round < 400; ++round)
+    {
+        auto problem =
+            random() % 2 == 0 ? RandomChain(random, 12, 4) : RandomChain(random, 8, 6);
+        for (auto &capacity : problem.capacity)
+            capacity += 10.0;
+        Limits limits;
+        limits.slo_ms = static_cast<double>(40 + random() % 100);
+        auto const best = least(problem.chain(), {.per_g = 1.0}, limits);
+        limits.time_limit_s = 1e-6 * static_cast<double>(random() % 200);
+        auto const hasty = least(problem.chain(), {.per_g = 1.0}, limits);
+        if (hasty.plans.empty() || best.plans.empty())
+            continue;
+        auto const &plan = hasty.plans.front();
+        CHECK(plan.latency_ms <= limits.slo_ms);
+        CHECK(plan.value * (1.0 - hasty.gap)
+              <= doctest::Approx(best.plans.front().value));
+    }
+}

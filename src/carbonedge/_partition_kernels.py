@@ -322,10 +322,10 @@ def insert(
         if after > 0 and points[after - 1]["cost"] <= cost * TIE:
             return NONE
         first = first_later(points, size, latency)
-        while first > 0 and points[first - 1]["latency"] >= latency:
+        while first > 0 and points[first - 1]["latency"] * TIE >= latency:
             first -= 1
         last = first
-        while last < size and points[last]["cost"] >= cost:
+        while last < size and points[last]["cost"] * TIE >= cost:
             last += 1
     elif cost * TIE >= least_cost(points, size, ceiling):
         return NONE
@@ -680,7 +680,7 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                     # Completes a plan on the node that it is on, where latency permits.
                     label = starting[onto, size - 1]
                     whole_ms = label["latency"] + late_upto[onto, num_operators] + late_out[onto]
-                    if whole_ms > slo_ms * ROUNDING_SLACK:
+                    if whole_ms > slo_ms:
                         continue
                     whole = label["cost"] + cost_upto[onto, num_operators] + cost_out[onto]
                     size = insert(

@@ -165,3 +165,40 @@ def test_a_plan_of_ones_own_comes_to_the_same_as_the_searchs() -> None:
         own = chain.evaluate(found.cuts, found.nodes)
         for measure in ("latency_ms", "energy_j", "emissions_g", "throughput_rps"):
             assert getattr(own, measure) == pytest.approx(getattr(found, measure))
+
+
+def test_a_target_may_be_a_plans_own_latency_whatever_the_rounding() -> None:
+    """0.1 + 0.2 is above 0.3 as floats go: the cheapest plan is in time nevertheless."""
+    chain = PartitionProblem(
+        np.array([[0.1, 0.1, 0.05], [0.2, 0.15, 0.05]]),
+        np.array([[0.5, 1, 50], [0.5, 1, 50]]),
+        np.ones(2),
+        np.ones(3),
+        node_memory_mb=np.full(3, 10.0),
+        intensity_g_per_kwh=np.full(3, 100.0),
+        link_latency_ms=np.full((3, 3), np.inf),
+        link_mbps=np.full((3, 3), 1.0),
+        link_j_per_mb=np.zeros((3, 3)),
+        stage_overhead_ms=np.zeros(3),
+    )
+    assert chain.solve("energy", slo_ms=0.3).energy_j == 1
+    assert chain.solve("energy", slo_ms=0.29).energy_j == 2
+    assert chain.solve("energy", slo_ms=0.2).energy_j == 100
+
+
+def test_plans_that_differ_by_rounding_do_not_both_stand_on_a_front() -> None:
+    """Both nodes take 0.3 ms, the second at half the energy."""
+    chain = PartitionProblem(
+        np.array([[0.3, 0.1], [0.0, 0.2]]),
+        np.array([[2.0, 1.0], [2.0, 1.0]]),
+        np.ones(2),
+        np.ones(3),
+        node_memory_mb=np.full(2, 10.0),
+        intensity_g_per_kwh=np.full(2, 3.6e6),
+        link_latency_ms=np.full((2, 2), np.inf),
+        link_mbps=np.full((2, 2), 1.0),
+        link_j_per_mb=np.zeros((2, 2)),
+        stage_overhead_ms=np.zeros(2),
+    )
+    for objectives in (("latency", "energy"), ("latency", "energy", "throughput")):
+        assert [plan.nodes for plan in chain.pareto(objectives)] == [(1,)]

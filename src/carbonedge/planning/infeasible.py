@@ -75,7 +75,7 @@ def obstacle(
         if why is not None:
             return why
     latency_ms = problem.evaluate(cuts, nodes).latency_ms
-    if latency_ms > limits.slo_ms * (1 + ROUNDING):
+    if latency_ms > limits.slo_ms:
         return f"it takes {latency_ms:.4g} ms and slo_ms={limits.slo_ms:g}"
     return None
 

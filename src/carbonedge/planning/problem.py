@@ -141,7 +141,8 @@ class PartitionProblem:
             For ``"weighted"``: what a ms of ``"latency"``, a J of ``"energy"`` and a g of
             ``"emissions"`` count; 0 where left out.
         slo_ms
-            The latency of one inference may not be above this.
+            The latency of one inference may not be above this, but for rounding: a share
+            of 1e-9.
         max_stages
             The plan may not have more.
         time_limit_s

@@ -41,7 +41,9 @@ Prices = tuple[float, float, float]
 """What a ms, a J and a g count."""
 
 _NO_LIMIT = 2**31 - 1
-# Throughputs that differ by less differ by rounding only.
+# A target is often some plan's own latency, summed in another order.
+_ROUNDING_SLACK = 1 + 1e-9
+# Figures that differ by less differ by rounding only.
 _TIE = 1e-12
 
 
@@ -63,7 +65,7 @@ class Limits:
         time_limit_s: float,
         max_part_ms: float = math.inf,
     ) -> None:
-        self.slo_ms = math.inf if slo_ms is None else target("slo_ms", slo_ms)
+        self.slo_ms = math.inf if slo_ms is None else target("slo_ms", slo_ms) * _ROUNDING_SLACK
         self.max_stages = _NO_LIMIT if max_stages is None else slots("max_stages", max_stages)
         self.time_limit_s = target("time_limit_s", time_limit_s)
         self.max_part_ms = max_part_ms
@@ -198,11 +200,15 @@ def _unbettered(plans: Sequence[PartitionSolution], prices: Prices) -> list[Part
             for plan in plans
         ]
     )
-    kept: list[int] = []
-    for index in np.lexsort(values.T[::-1]):
-        if not np.any(np.all(values[kept] <= values[index] * (1 + _TIE), axis=1)):
-            kept.append(int(index))
-    return [plans[index] for index in kept]
+    kept = [
+        index
+        for index, own in enumerate(values)
+        if not np.any(
+            np.all(values <= own * (1 + _TIE), axis=1)
+            & (np.any(values * (1 + _TIE) < own, axis=1) | (np.arange(len(values)) < index))
+        )
+    ]
+    return sorted((plans[index] for index in kept), key=lambda plan: plan.latency_ms)
 
 
 def _search(problem: PartitionProblem, search: str, prices: Prices, limits: Limits) -> Found:
