@@ -28,6 +28,7 @@ constexpr auto kNoRow = std::numeric_limits<std::uint32_t>::max();
 // Sets of cuts kept for each number of stages when looking for good plans only.
 constexpr std::size_t kNarrow = 512;
 constexpr auto kNarrowLooks = 16;
+constexpr auto kSecondsForAFirst = 1.0;
 // Closer than this, the time just below the best plan's is tried.
 constexpr auto kClose = 1e-3;
 constexpr auto kAll = std::numeric_limits<std::size_t>::max();
@@ -308,6 +309,7 @@ class ThroughputSearch
 public:
     ThroughputSearch(Chain const &chain, Limits const &limits)
         : chain_(chain), limits_(limits), deadline_(limits.time_limit_s),
+          first_deadline_(std::max(limits.time_limit_s, kSecondsForAFirst)),
           latency_(latency_of(chain)), resources_(chain, limits.max_stages),
           states_(resources_), reach_(chain_, latency_)
     {
@@ -369,6 +371,11 @@ private:
         return answer == Answer::found;
     }
 
+    [[nodiscard]] Deadline const &until() const
+    {
+        return best_ ? deadline_ : first_deadline_;
+    }
+
     // Whether a plan has no part longer than this: if one has, it becomes the best.
     Answer within(double part_ms, std::size_t width)
     {
@@ -376,18 +383,15 @@ private:
         {
             if (!reach_.viable(part_ms, states_))
                 return Answer::none;
-            auto plan = reach_.plan(states_,
-                                    limits_.max_stages,
-                                    width,
-                                    best_ || width == kAll ? deadline_ : no_deadline_);
+            auto plan = reach_.plan(states_, limits_.max_stages, width, until());
             if (!plan)
-                return width < kAll || deadline_.passed() ? Answer::unknown
-                                                          : Answer::none;
+                return width < kAll || until().passed() ? Answer::unknown
+                                                        : Answer::none;
             auto const overused = resources_.overused(plan->kinds);
             if (overused.empty())
                 return total(latency_, *plan) <= limits_.slo_ms ? take(std::move(*plan))
                                                                 : quickest(part_ms);
-            if (!track(overused) || deadline_.passed())
+            if (!track(overused) || until().passed())
                 return Answer::unknown;
         }
     }
@@ -434,7 +438,7 @@ private:
     Chain chain_;
     Limits limits_;
     Deadline deadline_;
-    Deadline no_deadline_{kInfinity}; // a first narrow look is quick
+    Deadline first_deadline_; // a first plan is worth waiting for
     ChainCosts latency_;
     Resources resources_;
     UseStates states_;
