@@ -110,6 +110,24 @@ def shared_weight_and_two_inputs() -> ModelProto:
     return _model(nodes, inputs, [_floats("y", 1, WIDTH)], {"w": _square(3)})
 
 
+def lost_in_rounding() -> ModelProto:
+    """A large number is added and taken away again: what is left is mostly rounding, unless
+    ONNX Runtime fuses both into nothing.
+    """
+    nodes = [
+        make_node("Conv", ["x", "w", "large"], ["a"]),
+        make_node("BatchNormalization", ["a", "one", "zero", "large", "one"], ["b"], epsilon=0.0),
+        make_node("Neg", ["b"], ["y"]),
+    ]
+    weights = {
+        "w": np.float32([[0.05, -0.03], [0.02, 0.04]]).reshape(2, 2, 1, 1),
+        "large": np.full(2, 1e6, np.float32),
+        "one": np.ones(2, np.float32),
+        "zero": np.zeros(2, np.float32),
+    }
+    return _model(nodes, [_floats("x", 1, 2, 4, 4)], [_floats("y", 1, 2, 4, 4)], weights)
+
+
 def constants_only() -> ModelProto:
     """An output that no input reaches."""
     nodes = [make_node("Neg", ["w"], ["y"])]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +146,75 @@ def test_a_manifest_reads_back_as_it_was_written(saved: tuple[Path, Path]) -> No
         ("a poem", "not JSON"),
         ("[]", "version None"),
         ('{"version": 2}', "version 2"),
+        ('{"version": true}', "version True"),
+        ("[" * 100_000, "not JSON"),
         ('{"version": 1}', "lacks or has too much"),
     ],
 )
 def test_what_is_no_manifest_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Manifest.from_json(text)
+
+
+def _rename_an_input(manifest: dict[str, Any]) -> None:
+    manifest["stages"][1]["inputs"][0]["name"] = "zzz"
+
+
+def _rename_the_request(manifest: dict[str, Any]) -> None:
+    manifest["inputs"][0]["name"] = manifest["stages"][0]["inputs"][0]["name"] = "zzz"
+
+
+def _turn_round(manifest: dict[str, Any]) -> None:
+    manifest["stages"].reverse()
+
+
+def _lose_a_file(manifest: dict[str, Any]) -> None:
+    manifest["stages"][1]["file"] = None
+
+
+def _lose_the_hash(manifest: dict[str, Any]) -> None:
+    manifest["sha256"] = None
+
+
+def _cut_elsewhere(manifest: dict[str, Any]) -> None:
+    manifest["cuts"] = [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (_rename_an_input, "take 'zzz', which nothing before it gives"),
+        (_rename_the_request, "names other inputs"),
+        (_turn_round, "not those of its cuts"),
+        (_lose_a_file, "is no text"),
+        (_lose_the_hash, "is no text"),
+        (_cut_elsewhere, "not those of its cuts"),
+    ],
+)
+def test_an_edited_manifest_is_refused(
+    saved: tuple[Path, Path], edit: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    path = saved[1] / "manifest.json"
+    document = json.loads(path.read_text())
+    edit(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises((ValueError, ModelError), match=message):
+        verify(saved[0], saved[1])
+
+
+def test_a_folder_without_a_manifest_is_named(saved: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot read manifest .* `carbonedge split`"):
+        verify(saved[0], tmp_path / "nowhere")
+
+
+def test_no_rounding_of_the_whole_excuses_another_answer(tmp_path: Path) -> None:
+    path, stages = tmp_path / "model.onnx", tmp_path / "stages"
+    onnx.save(models.lost_in_rounding(), path)
+    split_to_folder(path, [2], stages)
+    assert verify(path, stages).faithful
+    last = onnx.load(stages / "stage-1.onnx")
+    last.graph.node[-1].CopyFrom(onnx.helper.make_node("Sub", ["b", "b"], ["y"]))
+    onnx.save(last, stages / "stage-1.onnx")
+    found = verify(path, stages)
+    assert found.outputs[0].largest_difference > found.outputs[0].tolerance == 0.25
+    assert not found.faithful

@@ -87,6 +87,7 @@ def print_comparison(comparison: Comparison) -> None:
     table = _table(
         "mode", "placement", "node use", "ms median", "ms p95", "J", "gCO2eq", "inf/g", "us/task"
     )
+    _fold_text(table)
     for row in comparison.rows:
         table.add_row(
             row.mode,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from carbonedge.planning.document import read_document
 from carbonedge.planning.tensor import Tensor
 
 __all__ = ["MANIFEST", "End", "Manifest", "StageFile"]
@@ -107,12 +108,17 @@ class Manifest:
 
         Raises
         ------
-        OSError
-            If it cannot be read.
         ValueError
-            If it is none, or of another version.
+            If it cannot be read, is none, or of another version.
         """
-        return cls.from_json((folder / MANIFEST).read_text(encoding="utf-8"))
+        path = folder / MANIFEST
+        try:
+            return cls.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ValueError(
+                f"cannot read manifest {str(path)!r}: {reason}; write one with `carbonedge split`"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -123,27 +129,39 @@ class Manifest:
         ValueError
             If the text is none, or of another version.
         """
+        rest = read_document(text, "the manifest", (FORMAT_VERSION,), "split the model again")
         try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"the manifest is not JSON ({error}): split the model again"
-            ) from error
-        version = document.get("version") if isinstance(document, Mapping) else None
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"the manifest is of version {version!r}: this carbonedge reads {FORMAT_VERSION}"
-            )
-        try:
-            rest = {name: value for name, value in document.items() if name != "version"}
             rest["stages"] = tuple(
                 StageFile(**{**stage, **_ends(stage)}) for stage in rest["stages"]
             )
-            return cls(**{**rest, **_ends(rest), "cuts": tuple(rest["cuts"])})
+            manifest = cls(**{**rest, **_ends(rest), "cuts": tuple(rest["cuts"])})
+            _check(manifest)
+            return manifest
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(
                 f"the manifest lacks or has too much ({error}): split the model again"
             ) from error
+
+
+def _check(manifest: Manifest) -> None:
+    """Whether stages follow one another, and each is given what it takes."""
+    texts = [manifest.model, manifest.sha256, *(stage.file for stage in manifest.stages)]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a name among {texts} is no text")
+    starts, stops = (0, *manifest.cuts), (*manifest.cuts, manifest.operators)
+    if [(stage.start, stage.stop) for stage in manifest.stages] != [
+        *zip(starts, stops, strict=True)
+    ]:
+        raise ValueError("the manifest's stages are not those of its cuts: split the model again")
+    there = {end.name for end in manifest.inputs}
+    for stage in manifest.stages:
+        missing = sorted({end.name for end in stage.inputs} - there)
+        if missing:
+            raise ValueError(
+                f"the manifest has {stage.file!r} take {missing[0]!r}, which nothing before it "
+                "gives: split the model again"
+            )
+        there |= {end.name for end in stage.outputs}
 
 
 def _ends(document: Mapping[str, Any]) -> dict[str, tuple[End, ...]]:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from carbonedge.planning.document import read_document
+
 __all__ = ["Plan", "Stage", "Transfer"]
 
 FORMAT_VERSION = 2
@@ -114,18 +116,9 @@ class Plan:
         ValueError
             If the text is no plan, or of another version.
         """
+        remedy = "give what Plan.to_json wrote"
+        rest = read_document(text, "this plan", READABLE_VERSIONS, remedy)
         try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"this is not JSON ({error}): give what Plan.to_json wrote") from error
-        version = document.get("version") if isinstance(document, Mapping) else None
-        if version not in READABLE_VERSIONS:
-            raise ValueError(
-                f"this plan is of version {version!r}: this carbonedge reads "
-                f"{' and '.join(map(str, READABLE_VERSIONS))}"
-            )
-        try:
-            rest = {name: value for name, value in document.items() if name != "version"}
             rest["stages"] = tuple(Stage(**stage) for stage in rest["stages"])
             rest["transfers"] = tuple(map(_transfer, rest["transfers"]))
             for way in ("inputs", "outputs"):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge.exceptions import ModelError
+from carbonedge.planning.document import read_document
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.sized import shapes_of
@@ -174,18 +175,8 @@ class Profile:
         ValueError
             If the text is no profile, or of another version.
         """
-        try:
-            document = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"this profile is not JSON ({error}): give what `carbonedge profile` wrote"
-            ) from error
-        version = document.get("version") if isinstance(document, Mapping) else None
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"this profile is of version {version!r} and this carbonedge reads "
-                f"{FORMAT_VERSION}: measure again with `carbonedge profile`"
-            )
+        remedy = "measure again with `carbonedge profile`"
+        document = read_document(text, "this profile", (FORMAT_VERSION,), remedy)
         try:
             conditions = document["conditions"]
             profile = cls(

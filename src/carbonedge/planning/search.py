@@ -75,10 +75,6 @@ class Limits:
         """Of the time limit."""
         return max(0.0, self._until - time.perf_counter())
 
-    def with_any_latency(self) -> Limits:
-        """The same, from now on, without an `slo_ms`."""
-        return Limits(None, self.max_stages, self.time_limit_s)
-
     def with_part_ms(self, max_part_ms: float) -> Limits:
         """The same for what time is left, with no stage and no transfer longer."""
         limits = Limits(None, self.max_stages, self.time_limit_s, max_part_ms)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from onnx import ModelProto
 
 from carbonedge.exceptions import ModelError
+from carbonedge.planning.reading import first_line
 
 __all__ = ["Openable", "open_session", "run_session"]
 
@@ -69,7 +70,7 @@ def open_session(
         raise  # of providers or options, and clear as it is
     except Exception as error:
         # ONNX Runtime's errors share no base of their own.
-        reason = _first_line(error)
+        reason = first_line(error)
         raise ModelError(
             f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {reason}"
         ) from error
@@ -99,9 +100,5 @@ def run_session(
     except Exception as error:
         shapes = ", ".join(f"{name} {getattr(value, 'shape', '')}" for name, value in feed.items())
         raise ModelError(
-            f"ONNX Runtime cannot run the model on {shapes}: {_first_line(error)}"
+            f"ONNX Runtime cannot run the model on {shapes}: {first_line(error)}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0]
