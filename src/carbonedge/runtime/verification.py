@@ -147,9 +147,8 @@ def verify(
         If ONNX Runtime cannot load or run the model or a stage, or an input cannot be
         made up.
     ValueError
-        If the folder holds stages of another model, or the request does not fit.
-    OSError
-        If the folder holds no manifest.
+        If the folder holds no manifest or stages of another model, or the request does not
+        fit.
     """
     graph = load_model(path)
     manifest = Manifest.read(Path(folder))
