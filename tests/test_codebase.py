@@ -40,7 +40,7 @@ LEVELS = {
     "cli": 8,
 }
 STRANGERS = {("planning", "scheduling"), ("scheduling", "planning")}
-HEAVY = ("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib")
+HEAVY = ("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib", "msgspec")
 
 
 def imports() -> Iterator[tuple[str, str, str, list[str]]]:

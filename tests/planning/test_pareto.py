@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 
-import models
 import pytest
 
-from carbonedge import Cluster, InfeasibleError, Plan, pareto, partition
+from carbonedge import Cluster, InfeasibleError, pareto, partition
 from carbonedge.experiments import light_model
 from carbonedge.planning import ModelGraph, OperatorCosts, load_model, operator_costs
 
@@ -69,25 +67,6 @@ def test_limits_and_the_source_hold_for_a_front_too(
     assert from_clean[1].inputs is None
     with pytest.raises(InfeasibleError, match=r"slo_ms=1: the fastest takes 10 ms, 9 ms more"):
         pareto(squeezenet, cluster, slo_ms=1, costs=costs)
-
-
-def test_plans_of_a_front_survive_json(cluster: Cluster) -> None:
-    for plan in pareto(models.layers(), cluster, source="fast", costs="macs"):
-        assert Plan.from_json(plan.to_json()) == plan
-
-
-def test_a_plan_of_version_1_is_read(cluster: Cluster) -> None:
-    plan = partition(models.layers(), cluster, costs="macs")
-    document = json.loads(plan.to_json())
-    assert document["version"] == 2
-    for name in ("weights", "strategy", "source", "inputs", "outputs"):
-        del document[name]
-    for stage in document["stages"]:
-        del stage["memory_mb"]
-    old = Plan.from_json(json.dumps(document | {"version": 1}))
-    assert old.latency_ms == plan.latency_ms
-    assert old.source is None
-    assert old.stages[0].memory_mb == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import dataclasses
 import models
 import pytest
 
-from carbonedge import Cluster, InfeasibleError, IntensityUnavailableError, Plan, partition
+from carbonedge import Cluster, InfeasibleError, IntensityUnavailableError, partition
 from carbonedge.experiments import light_model
 from carbonedge.planning import load_model, operator_costs, partition_for_mode
 
@@ -44,25 +44,6 @@ def test_without_links_nothing_is_split(cluster: Cluster) -> None:
     apart = Cluster(cluster.nodes)
     plan = partition(light_model("squeezenet"), apart, slo_ms=20, costs="macs")
     assert [stage.node for stage in plan.stages] == ["fast"]
-
-
-def test_a_plan_survives_json(cluster: Cluster) -> None:
-    plan = partition(light_model("squeezenet"), cluster, slo_ms=20, costs="macs")
-    assert Plan.from_json(plan.to_json()) == plan
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not JSON"),
-        ("[]", "version None"),
-        ('{"version": 9}', "version 9"),
-        ('{"version": 1}', "lacks"),
-    ],
-)
-def test_what_is_no_plan_is_refused(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Plan.from_json(text)
 
 
 def test_a_model_that_fits_no_node_is_infeasible(cluster: Cluster) -> None:

@@ -197,8 +197,6 @@ def test_a_closed_session_keeps_its_footprint_and_answers_no_more() -> None:
     [
         ({"plan": plan(("a", 0, 4), ("c", 4, 8))}, ClusterError, "no node 'c'"),
         ({"plan": plan(("a", 0, 4))}, ModelError, "ends at operator 4"),
-        ({"plan": plan()}, ModelError, "ends at operator 0"),
-        ({"plan": plan(("a", 0, 4), ("b", 5, 8))}, ModelError, "operators 5 to 8 after 4"),
         ({"runtime": "cloud"}, ValueError, "'cloud' is not known"),
         ({"mode": "turbo", "costs": "macs"}, ValueError, "'turbo' is not known"),
         ({"cluster": None}, ValueError, "no cluster was given"),

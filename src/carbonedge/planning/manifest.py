@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from carbonedge.planning.document import read_document
 from carbonedge.planning.tensor import Tensor
@@ -98,6 +97,9 @@ class Manifest:
     outputs: tuple[End, ...]
     stages: tuple[StageFile, ...]
 
+    def __post_init__(self) -> None:
+        _check(self)
+
     def to_json(self) -> str:
         """As JSON, read back by `from_json`."""
         return json.dumps({"version": FORMAT_VERSION, **dataclasses.asdict(self)}, indent=2) + "\n"
@@ -129,46 +131,19 @@ class Manifest:
         ValueError
             If the text is none, or of another version.
         """
-        rest = read_document(text, "the manifest", (FORMAT_VERSION,), "split the model again")
-        try:
-            rest["stages"] = tuple(
-                StageFile(**{**stage, **_ends(stage)}) for stage in rest["stages"]
-            )
-            manifest = cls(**{**rest, **_ends(rest), "cuts": tuple(rest["cuts"])})
-            _check(manifest)
-            return manifest
-        except (AttributeError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"the manifest lacks or has too much ({error}): split the model again"
-            ) from error
+        return read_document(text, cls, "the manifest", (FORMAT_VERSION,), "split the model again")
 
 
 def _check(manifest: Manifest) -> None:
     """Whether stages follow one another, and each is given what it takes."""
-    texts = [manifest.model, manifest.sha256, *(stage.file for stage in manifest.stages)]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"a name among {texts} is no text")
     starts, stops = (0, *manifest.cuts), (*manifest.cuts, manifest.operators)
     if [(stage.start, stage.stop) for stage in manifest.stages] != [
         *zip(starts, stops, strict=True)
     ]:
-        raise ValueError("the manifest's stages are not those of its cuts: split the model again")
+        raise ValueError("its stages are not those of its cuts")
     there = {end.name for end in manifest.inputs}
     for stage in manifest.stages:
         missing = sorted({end.name for end in stage.inputs} - there)
         if missing:
-            raise ValueError(
-                f"the manifest has {stage.file!r} take {missing[0]!r}, which nothing before it "
-                "gives: split the model again"
-            )
+            raise ValueError(f"{stage.file!r} takes {missing[0]!r}, which nothing before it gives")
         there |= {end.name for end in stage.outputs}
-
-
-def _ends(document: Mapping[str, Any]) -> dict[str, tuple[End, ...]]:
-    return {
-        key: tuple(
-            End(end["name"], end["dtype"], None if end["shape"] is None else tuple(end["shape"]))
-            for end in document[key]
-        )
-        for key in ("inputs", "outputs")
-    }

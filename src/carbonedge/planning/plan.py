@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -53,7 +54,7 @@ class Plan:
     stages
         In the order they run.
     transfers
-        Between them, one fewer.
+        Between them, one fewer; none where they are not counted.
     latency_ms, energy_j, emissions_g
         Of one inference, transfers in.
     throughput_rps
@@ -76,6 +77,12 @@ class Plan:
         counted.
     inputs, outputs
         Their way from and to the source; ``None`` where there is none, or it is no way.
+
+    Raises
+    ------
+    ValueError
+        If stages do not follow one another, or return to a node, or transfers lead
+        elsewhere.
     """
 
     stages: tuple[Stage, ...]
@@ -93,6 +100,10 @@ class Plan:
     source: str | None = None
     inputs: Transfer | None = None
     outputs: Transfer | None = None
+
+    def __post_init__(self) -> None:
+        _check_stages(self.stages)
+        _check_transfers(self.stages, self.transfers)
 
     @property
     def cuts(self) -> tuple[int, ...]:
@@ -117,19 +128,39 @@ class Plan:
             If the text is no plan, or of another version.
         """
         remedy = "give what Plan.to_json wrote"
-        rest = read_document(text, "this plan", READABLE_VERSIONS, remedy)
-        try:
-            rest["stages"] = tuple(Stage(**stage) for stage in rest["stages"])
-            rest["transfers"] = tuple(map(_transfer, rest["transfers"]))
-            for way in ("inputs", "outputs"):
-                if rest.get(way) is not None:
-                    rest[way] = _transfer(rest[way])
-            return cls(**rest)
-        except (KeyError, TypeError) as error:
+        return read_document(text, cls, "this plan", READABLE_VERSIONS, remedy)
+
+
+def _check_stages(stages: Sequence[Stage]) -> None:
+    if not stages:
+        raise ValueError("the plan has no stages: give at least one")
+    reached, seen = 0, [stages[0].node]
+    for number, stage in enumerate(stages):
+        if stage.start != reached or stage.stop <= stage.start:
             raise ValueError(
-                f"this plan lacks or has too much ({error}): write it again"
-            ) from error
+                f"stage {number} of the plan runs operators {stage.start} to {stage.stop} after "
+                f"{reached}: stages must follow one another from 0, each with an operator or more"
+            )
+        reached = stage.stop
+        if stage.node != seen[-1]:
+            if stage.node in seen:
+                raise ValueError(
+                    f"stage {number} of the plan returns to node {stage.node!r}: a node hosts one "
+                    "stage"
+                )
+            seen.append(stage.node)
 
 
-def _transfer(document: Mapping[str, Any]) -> Transfer:
-    return Transfer(**{**document, "tensors": tuple(document["tensors"])})
+def _check_transfers(stages: Sequence[Stage], transfers: Sequence[Transfer]) -> None:
+    hops = [(before.node, after.node) for before, after in itertools.pairwise(stages)]
+    for number, (transfer, hop) in enumerate(zip(transfers, hops, strict=False)):
+        if (transfer.source, transfer.target) != hop:
+            raise ValueError(
+                f"transfer {number} of the plan leads from {transfer.source!r} to "
+                f"{transfer.target!r}, and its stages from {hop[0]!r} to {hop[1]!r}: make them agree"
+            )
+    if transfers and len(transfers) != len(hops):
+        raise ValueError(
+            f"the plan has {len(stages)} stages and {len(transfers)} transfers: give one fewer, "
+            "or none"
+        )

@@ -176,22 +176,9 @@ class Profile:
             If the text is no profile, or of another version.
         """
         remedy = "measure again with `carbonedge profile`"
-        document = read_document(text, "this profile", (FORMAT_VERSION,), remedy)
-        try:
-            conditions = document["conditions"]
-            profile = cls(
-                Conditions(**{**conditions, "providers": tuple(conditions["providers"])}),
-                {name: tuple(shape) for name, shape in document["inputs"].items()},
-                tuple(document["operators"]),
-                np.array(document["time_ms"], dtype=np.float64),
-                float(document["overhead_ms"]),
-                frozenset(document["positions"]),
-            )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"this profile lacks or has too much ({error}): measure again with "
-                "`carbonedge profile`"
-            ) from error
+        profile = read_document(
+            text, cls, "this profile", (FORMAT_VERSION,), remedy, other_types=_array
+        )
         if profile.time_ms.shape != (len(profile.operators),):
             raise ValueError(
                 f"this profile has {len(profile.operators)} operators and times of shape "
@@ -220,6 +207,10 @@ def read_profile(source: Profile | str | os.PathLike[str]) -> Profile:
         raise ValueError(
             f"cannot read profile {str(path)!r}: {reason}; write one with `carbonedge profile`"
         ) from error
+
+
+def _array(kind: type, value: Any) -> NDArray[np.float64]:
+    return np.array(value, dtype=np.float64)
 
 
 def _plain(value: object) -> str:
