@@ -78,7 +78,20 @@ def test_a_target_that_more_stages_would_meet_says_so() -> None:
 def test_too_few_stages_are_counted() -> None:
     assert why(chain(node_memory_mb=[20, 10, 10]), max_stages=1) == (
         "no plan has max_stages=1 or fewer: the model needs at least 3 stages, for it takes "
-        "40 MB and the largest node has 20 MB"
+        "40 MB and the 2 largest nodes have 30 MB"
+    )
+
+
+def test_too_few_stages_are_not_blamed_on_memory_that_is_there() -> None:
+    behind = chain(node_memory_mb=[20, 40, 20], link_latency_ms=links("ab", "bc", "ca"), source=0)
+    assert why(behind, max_stages=1) == (
+        "no plan has max_stages=1 or fewer: the model needs at least 2 stages, for no node with "
+        "links from and to the source holds it"
+    )
+    in_turn = chain(node_memory_mb=[25, 25, 10], link_latency_ms=links("ac", "cb"))
+    assert why(in_turn, max_stages=2) == (
+        "no plan has max_stages=2 or fewer: the model needs at least 3 stages, for no 2 linked "
+        "nodes hold it in turn"
     )
 
 
@@ -86,7 +99,7 @@ def test_the_links_that_are_missing_are_named() -> None:
     apart = chain(node_memory_mb=[20, 10, 10], link_latency_ms=links("ab"))
     assert why(apart) == (
         "no linked nodes hold the model in turn: there is no link from 'b' to 'c'; add this "
-        "link, or memory to a linked node"
+        "link, or memory"
     )
 
 
@@ -94,7 +107,7 @@ def test_a_source_without_links_is_named() -> None:
     alone = chain(node_memory_mb=[5, 100, 5], link_latency_ms=links("bc", "cb"), source=0)
     assert why(alone) == (
         "no linked nodes hold the model in turn and back to the source 'a': there is no link "
-        "from 'a' to 'b' and no link from 'b' to 'a'; add these links, or memory to a linked node"
+        "from 'a' to 'b' and no link from 'b' to 'a'; add these links, or memory"
     )
 
 
@@ -163,6 +176,59 @@ def _feasible_with(problem: PartitionProblem, node: int, more_mb: float) -> bool
     memories[node] += more_mb
     changed = dataclasses.replace(problem, node_memory_mb=memories)
     return next(oracle.plans(changed), None) is not None
+
+
+def test_every_reason_that_is_given_is_so() -> None:
+    random = np.random.default_rng(0)
+    checked = dict.fromkeys(("fastest", "quicker", "stages", "links"), 0)
+    for _ in range(800):
+        num_operators, num_nodes = random.integers(1, 6), random.integers(1, 5)
+        problem = PartitionProblem(
+            random.integers(1, 5, (num_operators, num_nodes)),
+            np.ones((num_operators, num_nodes)),
+            random.integers(1, 7, num_operators),
+            np.zeros(num_operators + 1),
+            node_memory_mb=random.integers(1, 14, num_nodes),
+            intensity_g_per_kwh=np.ones(num_nodes),
+            link_latency_ms=random.choice([0.5, math.inf], (num_nodes, num_nodes), p=[0.6, 0.4]),
+            link_mbps=np.ones((num_nodes, num_nodes)),
+            link_j_per_mb=np.zeros((num_nodes, num_nodes)),
+            stage_overhead_ms=np.zeros(num_nodes),
+            source=random.choice([None, 0]),
+        )
+        slo_ms = float(random.choice([random.integers(1, 20), 1000]))
+        most = int(random.integers(1, num_nodes + 1))
+        if _latencies(problem, most, slo_ms):
+            continue
+        said = why(problem, slo_ms=slo_ms, max_stages=most)
+        if found := re.search(r"the fastest takes ([\d.]+) ms", said):
+            checked["fastest"] += 1
+            assert float(found[1]) == pytest.approx(min(_latencies(problem, most)), rel=1e-3)
+        if found := re.search(r"with (\d) stages instead of .* would take ([\d.]+) ms", said):
+            checked["quicker"] += 1
+            assert float(found[2]) in _latencies(problem, int(found[1]), slo_ms)
+        elif "the fastest" in said:
+            assert not _latencies(problem, num_nodes, slo_ms)
+        if found := re.search(r"at least (\d) stages", said):
+            checked["stages"] += 1
+            assert _latencies(problem, int(found[1]))
+            assert not _latencies(problem, int(found[1]) - 1)
+        if missing := re.findall(r"no link from '(\d)' to '(\d)'", said):
+            checked["links"] += 1
+            latency_ms = problem.link_latency_ms.copy()
+            for source, target in missing:
+                latency_ms[int(source), int(target)] = 0.5
+            assert _latencies(dataclasses.replace(problem, link_latency_ms=latency_ms), most)
+    assert min(checked.values()) > 0
+
+
+def _latencies(problem: PartitionProblem, max_stages: int, slo_ms: float = math.inf) -> list[float]:
+    """Of all plans within the limits."""
+    return [
+        costs.latency
+        for _, nodes, costs in oracle.plans(problem)
+        if len(nodes) <= max_stages and costs.latency <= slo_ms
+    ]
 
 
 def test_a_plan_of_a_model_names_its_nodes_and_operators(cluster: Cluster) -> None:

@@ -127,9 +127,10 @@ def _latency(problem: PartitionProblem, limits: Limits, again: Limits) -> str | 
             f"; with {len(of_any.nodes)} stages instead of max_stages={limits.max_stages} it "
             f"would take {of_any.latency_ms:.4g} ms"
         )
+    known = "" if fastest.optimal else " found"
     return (
-        f"no plan meets slo_ms={limits.slo_ms:g}: the fastest takes {fastest.latency_ms:.4g} ms, "
-        f"{fastest.latency_ms - limits.slo_ms:.3g} ms more{more}"
+        f"no plan meets slo_ms={limits.slo_ms:g}: the fastest{known} takes "
+        f"{fastest.latency_ms:.4g} ms, {fastest.latency_ms - limits.slo_ms:.3g} ms more{more}"
     )
 
 
@@ -141,10 +142,24 @@ def _stages(problem: PartitionProblem, limits: Limits, again: Limits) -> str | N
         if _any_plan(problem, again, stages) is not None:
             return (
                 f"no plan has max_stages={limits.max_stages} or fewer: the model needs at least "
-                f"{stages} stages, for it takes {_mb(float(problem.memory_mb.sum()))} and the "
-                f"largest node has {_mb(float(problem.node_memory_mb.max()))}"
+                f"{stages} stages, for {_why_no_fewer(problem, stages)}"
             )
     return None
+
+
+def _why_no_fewer(problem: PartitionProblem, stages: int) -> str:
+    needed = float(problem.memory_mb.sum())
+    fewer = stages - 1
+    there = float(np.sort(problem.node_memory_mb)[-fewer:].sum())
+    if needed > there:
+        largest = "the largest node has" if fewer == 1 else f"the {fewer} largest nodes have"
+        return f"it takes {_mb(needed)} and {largest} {_mb(there)}"
+    # One node needs no links but those of a source.
+    return (
+        "no node with links from and to the source holds it"
+        if fewer == 1
+        else f"no {fewer} linked nodes hold it in turn"
+    )
 
 
 def _links(problem: PartitionProblem, limits: Limits, again: Limits) -> str | None:
@@ -170,7 +185,7 @@ def _links(problem: PartitionProblem, limits: Limits, again: Limits) -> str | No
     return (
         f"no linked nodes hold the model in turn{source}: "
         f"{', '.join(named).replace(', there is', ' and')}; add "
-        f"{'this link' if len(named) == 1 else 'these links'}, or memory to a linked node"
+        f"{'this link' if len(named) == 1 else 'these links'}, or memory"
     )
 
 
