@@ -92,9 +92,9 @@ class Formulation:
         """Eq. 5 of each operator of the problem, shape [L]."""
         return self._summed([operator.paper_cost for operator in self.model.operators])
 
-    def parameter_mb(self) -> NDArray[np.float64]:
-        """Constants that each operator of the problem reads, shape [L]."""
-        return self._summed([operator.parameter_mb for operator in self.model.operators])
+    def stored_mb(self) -> NDArray[np.float64]:
+        """What has to be sent of each operator of the problem, shape [L]."""
+        return self._summed([operator.stored_mb for operator in self.model.operators])
 
     def _summed(self, values: Sequence[float]) -> NDArray[np.float64]:
         starts = [cut.position for cut in self.cuts[:-1]]
