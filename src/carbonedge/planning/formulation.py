@@ -16,7 +16,7 @@ from onnx import ModelProto
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
 from carbonedge.planning.costs import OperatorCosts, operator_costs
-from carbonedge.planning.cuts import Cut
+from carbonedge.planning.cuts import Cut, returning
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
@@ -38,7 +38,8 @@ class Formulation:
         What it was made from.
     cuts
         The model's that may be used, both ends included: what lies between two counts as
-        one operator of the problem.
+        one operator of the problem. Where there is a source, outputs cross all cuts after
+        the one they are made before, to return to it from the last stage.
     problem
         Its nodes are the cluster's, in order.
     source
@@ -185,7 +186,8 @@ def formulate(
     elif profile is not None or all_cuts:
         raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
     positions = costs.positions.union(besides)
-    cuts = tuple(cut for cut in graph.cuts if cut.position in positions)
+    crossed = graph.cuts if source is None else returning(graph.cuts)
+    cuts = tuple(cut for cut in crossed if cut.position in positions)
     problem = _problem(graph, cluster, costs, cuts, source)
     return Formulation(graph, cluster, costs, cuts, problem, source)
 

@@ -13,7 +13,7 @@ from carbonedge.planning.arithmetic import Shape
 from carbonedge.planning.assembly import assemble
 from carbonedge.planning.boxing import can_box
 from carbonedge.planning.constants import ConstantSizes, separate_constants
-from carbonedge.planning.cuts import Crossings, Cut, crossings
+from carbonedge.planning.cuts import Crossings, Cut, crossings, cuts_at
 from carbonedge.planning.external import check_external
 from carbonedge.planning.inference import infer
 from carbonedge.planning.nested import graph_tensors, reads
@@ -22,7 +22,6 @@ from carbonedge.planning.order import Links, file_order, small_order
 from carbonedge.planning.reading import check, read
 from carbonedge.planning.tensor import Tensor, known_shape, size_mb, tensor
 from carbonedge.planning.work import WorkCounter
-from carbonedge.units import BYTES_PER_MB
 
 __all__ = ["Cut", "ModelGraph", "Operator", "Tensor", "load_model"]
 
@@ -162,7 +161,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     crossing = crossings(
         [links[number] for number in order],
         inputs,
-        outputs,
+        [info.name for info in graph.output],
         [[kept[name] for name in op.outputs] for op in operators],
     )
     return ModelGraph(
@@ -253,9 +252,6 @@ def _needed(
 
 def _cuts(crossing: Crossings, *, boxes: bool) -> tuple[Cut, ...]:
     ends = (0, crossing.positions)
-    obstacles, size = crossing.obstacles(boxes=boxes), crossing.bytes_at_all()
-    return tuple(
-        Cut(position, float(size[position]) / BYTES_PER_MB, crossing)
-        for position in range(crossing.positions + 1)
-        if position in ends or not obstacles[position]
-    )
+    obstacles = crossing.obstacles(boxes=boxes)
+    positions = range(crossing.positions + 1)
+    return cuts_at([p for p in positions if p in ends or not obstacles[p]], crossing)
