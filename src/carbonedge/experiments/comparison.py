@@ -24,7 +24,7 @@ from carbonedge.planning import (
 )
 from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
-from carbonedge.planning.session import open_session, run_session
+from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
@@ -176,13 +176,8 @@ def compare(
     InfeasibleError
         If the nodes do not hold the model, or no plan meets the limits.
     """
-    import onnxruntime
-
     # Whole and split run in turn: neither may hold the cores that the other needs.
-    options = taking_turns(onnxruntime.SessionOptions())
-    options.intra_op_num_threads = threads
-    # What fails is raised; the same again on stderr helps nobody.
-    options.log_severity_level = 4
+    options = taking_turns(quiet_options(threads))
     result = Comparison(model.summary())
     try:
         costs = operator_costs(
