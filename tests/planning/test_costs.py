@@ -29,6 +29,9 @@ def test_cuts_within_what_is_fused_are_left_out_unless_asked_for(
     everywhere = operator_costs(graph, cluster.nodes, source, all_cuts=True)
     assert everywhere.positions == frozenset(range(len(graph.operators) + 1))
     assert costs.positions < everywhere.positions
+    assert costs.parting == frozenset()
+    known = everywhere.positions - costs.positions if source == "measured" else None
+    assert everywhere.parting == known
 
 
 def test_a_model_that_onnx_runtime_cannot_load_is_planned_with_all_cuts(cluster: Cluster) -> None:

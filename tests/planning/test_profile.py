@@ -12,7 +12,7 @@ import pytest
 from hard_models import HARD, hard_model
 from onnx import ModelProto, numpy_helper, parser
 
-from carbonedge import Cluster, ModelError, ModelGraph, load_model
+from carbonedge import Cluster, ModelError, ModelGraph, load_model, partition
 from carbonedge.experiments import light_model
 from carbonedge.planning import measuring, operator_costs
 from carbonedge.planning.fingerprint import fingerprint
@@ -186,12 +186,99 @@ def test_another_models_profile_is_refused_for_a_node_too(
         operator_costs(graph, cluster.nodes, node_profiles={"fast": fewer})
 
 
-def test_a_profile_for_other_sizes_is_stale(measured: Profile, cluster: Cluster) -> None:
+def rows(count: int | None) -> dict[str, Any] | None:
+    return None if count is None else {"x": np.zeros((count, models.WIDTH), np.float32)}
+
+
+@pytest.fixture(scope="module")
+def open_graph() -> ModelGraph:
+    """Of a model that leaves the number of rows to the request."""
+    return load_model(models.layers(batch="N"))
+
+
+@pytest.fixture(scope="module")
+def by_rows(open_graph: ModelGraph) -> dict[int | None, Profile]:
+    """Measured with so many rows, ``None`` for made-up ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "TIME_BUDGET_S", 0.0)
+        return {count: measure(open_graph, feed=rows(count)) for count in (None, 1, 5)}
+
+
+@pytest.mark.parametrize("measured_rows", [None, 1, 5])
+@pytest.mark.parametrize("planned_rows", [None, 1, 3, 5])
+def test_a_profile_is_good_for_the_sizes_it_was_measured_with_only(
+    measured_rows: int | None,
+    planned_rows: int | None,
+    open_graph: ModelGraph,
+    by_rows: dict[int | None, Profile],
+    cluster: Cluster,
+) -> None:
+    found, feed = by_rows[measured_rows], rows(planned_rows)
+    then, now = measured_rows or 1, planned_rows or 1
+    planned = open_graph if feed is None else sized(open_graph, feed)
+    for graph in (open_graph, planned):
+        for which, given in (
+            ("the profile", {"profile": found}),
+            ("the profile of node 'clean'", {"node_profiles": {"clean": found}}),
+        ):
+            if then == now:
+                costs = operator_costs(graph, cluster.nodes, feed=feed, **given)
+                assert costs.inputs == {"x": (now, models.WIDTH)}
+                continue
+            with pytest.raises(
+                ModelError,
+                match=f"{which} is stale.* input 'x' of shape {then}, 8 and this is {now}, 8; "
+                r"give .* the same --input \(in Python: feed\), or neither",
+            ):
+                operator_costs(graph, cluster.nodes, feed=feed, **given)
+
+
+def test_profiles_of_several_sizes_do_not_go_together(
+    open_graph: ModelGraph, by_rows: dict[int | None, Profile], cluster: Cluster
+) -> None:
+    fits, stale = by_rows[5], by_rows[None]
+    for given in (
+        {"profile": fits, "node_profiles": {"fast": stale}},
+        {"profile": stale, "node_profiles": {"fast": fits}},
+        {"node_profiles": {"fast": fits, "clean": stale}},
+        # The other node would be measured here.
+        {"node_profiles": {"clean": stale}},
+    ):
+        with pytest.raises(ModelError, match=r"stale.*of shape 1, 8 and this is 5, 8"):
+            operator_costs(open_graph, cluster.nodes, feed=rows(5), **given)  # type: ignore[arg-type]
+
+
+def test_costs_for_some_sizes_are_refused_for_a_plan_of_others(
+    open_graph: ModelGraph, by_rows: dict[int | None, Profile], cluster: Cluster
+) -> None:
+    feed = rows(5)
+    assert feed is not None
+    costs = operator_costs(open_graph, cluster.nodes, feed=feed, profile=by_rows[5])
+    plan = partition(open_graph, cluster, costs=costs, feed=feed)
+    assert partition(sized(open_graph, feed), cluster, costs=costs) == plan
+    for wrong in (None, rows(3)):
+        with pytest.raises(ValueError, match=r"costs are for inputs of shapes .*5, 8.* same feed"):
+            partition(open_graph, cluster, costs=costs, feed=wrong)
+    shared = operator_costs(open_graph, cluster.nodes, "macs")
+    with pytest.raises(ValueError, match=r"costs are for inputs of shapes .*1, 8"):
+        partition(open_graph, cluster, costs=shared, feed=feed)
+
+
+def test_costs_of_another_model_or_of_other_nodes_are_refused(
+    graph: ModelGraph, measured: Profile, cluster: Cluster
+) -> None:
+    costs = operator_costs(graph, cluster.nodes, profile=measured)
+    with pytest.raises(ValueError, match=r"costs are of 8 operators on 2 nodes .* 6 on 2"):
+        partition(models.layers(3), cluster, costs=costs)
+    with pytest.raises(ValueError, match="8 on 1: give those of this model and cluster"):
+        partition(graph, Cluster(cluster.nodes[:1]), costs=costs)
+
+
+def test_a_profile_without_a_shape_that_now_is_given_is_stale(cluster: Cluster) -> None:
     graph = load_model(models.layers(batch="N"))
-    found = measure(graph)
-    feed = {"x": np.zeros((5, models.WIDTH), np.float32)}
-    with pytest.raises(ModelError, match=r"input 'x' of shape 1, 8 and this is 5, 8"):
-        operator_costs(graph, cluster.nodes, profile=found, feed=feed)
+    found = dataclasses.replace(measure(graph), inputs={})
+    with pytest.raises(ModelError, match="of shape unknown and this is 1, 8"):
+        operator_costs(graph, cluster.nodes, profile=found)
 
 
 def test_a_profile_goes_with_measured_costs_and_known_nodes_only(

@@ -25,7 +25,7 @@ from carbonedge import (
     Stage,
     load_model,
 )
-from carbonedge.planning import OperatorCosts, measure, sized
+from carbonedge.planning import OperatorCosts, measure, operator_costs, sized
 from carbonedge.planning.cuts import returning
 from carbonedge.planning.formulation import formulate
 from carbonedge.planning.samples import sample_inputs
@@ -294,3 +294,21 @@ def test_a_plan_may_be_made_from_a_profile_and_with_all_cuts() -> None:
     session = InferenceSession(models.layers(), CLUSTER, profile=measured, all_cuts=True)
     expected_ms = measured.run_ms
     assert session.plan.latency_ms == pytest.approx(expected_ms)
+
+
+def test_a_plan_is_made_for_the_sizes_of_a_feed_and_others_are_answered_too() -> None:
+    feed = {"x": np.repeat(X, 5, axis=0)}
+    small = [dataclasses.replace(node, memory_mb=1.6e-3) for node in NODES]
+    cluster = Cluster(small, CLUSTER.links)
+    graph = load_model(models.layers(batch="N"))
+    session = InferenceSession(graph, cluster, costs="macs", feed=feed)
+    [way] = session.plan.transfers
+    assert way.mb == pytest.approx(5 * models.WIDTH * 4 / 1e6)
+    assert session.run(None, {"x": X})[0].shape == (1, models.WIDTH)
+    assert session.get_inputs()[0].shape == ["N", models.WIDTH]
+    made_up = measure(graph)
+    with pytest.raises(ModelError, match=r"stale.*of shape 1, 8 and this is 5, 8"):
+        InferenceSession(graph, cluster, profile=made_up, feed=feed)
+    costs = operator_costs(graph, NODES, "macs")
+    with pytest.raises(ValueError, match="costs are given"):
+        InferenceSession(graph, cluster, costs=costs, profile=made_up)

@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
-from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.costs import OperatorCosts, given_costs
 from carbonedge.planning.cuts import Cut, returning
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
@@ -172,19 +172,16 @@ def formulate(
     graph = load_model(model)
     if feed is not None:
         graph = sized(graph, feed)
-    if isinstance(costs, str):
-        costs = operator_costs(
-            graph,
-            cluster.nodes,
-            costs,
-            feed=feed,
-            profile=profile,
-            all_cuts=all_cuts,
-            providers=providers,
-            sess_options=sess_options,
-        )
-    elif profile is not None or all_cuts:
-        raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
+    costs = given_costs(
+        costs,
+        graph,
+        cluster.nodes,
+        feed=feed,
+        profile=profile,
+        all_cuts=all_cuts,
+        providers=providers,
+        sess_options=sess_options,
+    )
     positions = costs.positions.union(besides)
     crossed = graph.cuts if source is None else returning(graph.cuts)
     cuts = tuple(cut for cut in crossed if cut.position in positions)

@@ -23,7 +23,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
-from carbonedge.planning.sized import shapes_of, sized
+from carbonedge.planning.sized import input_shapes, sized
 from carbonedge.units import MS_PER_S
 
 __all__ = ["measure"]
@@ -89,7 +89,7 @@ def measure(
     time_ms *= (run_ms - overhead_ms) / time_ms.sum()
     return Profile(
         Conditions.here(model, providers, sess_options),
-        shapes_of(feed),
+        input_shapes(model, feed),
         tuple(operator.name for operator in model.operators),
         time_ms,
         overhead_ms,

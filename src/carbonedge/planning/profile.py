@@ -17,7 +17,7 @@ from carbonedge.exceptions import ModelError
 from carbonedge.planning.document import read_document
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.sized import shapes_of
+from carbonedge.planning.sized import input_shapes
 
 __all__ = ["Conditions", "Profile", "read_profile"]
 
@@ -82,7 +82,7 @@ class Profile:
     conditions
         What they depend on.
     inputs
-        The shape of each input that was run.
+        The shape of each input that was run, as far as it has one.
     operators
         Names, in the model's order.
     time_ms
@@ -113,7 +113,8 @@ class Profile:
         feed: Mapping[str, Any] | None = None,
         node: str | None = None,
     ) -> None:
-        """Make sure that it is a model's, measured under the conditions that are wanted.
+        """Make sure that it is a model's, measured under the conditions that are wanted and
+        with inputs of the sizes that are wanted.
 
         Parameters
         ----------
@@ -122,7 +123,8 @@ class Profile:
         wanted
             Conditions of `model`.
         feed
-            Inputs that it is to be used for, when they are known.
+            Inputs that it is to be used for; without them the sizes that the model declares,
+            1 where it leaves one open.
         node
             That it was measured on, if not here: then only model and inputs count.
 
@@ -136,14 +138,21 @@ class Profile:
             for name, called in _CALLED.items()
             if name == "model" or node is None
         ]
-        for name, shape in shapes_of(feed or {}).items():
-            compared.append((f"input {name!r} of shape", self.inputs.get(name), shape))
         which = "the profile" if node is None else f"the profile of node {node!r}"
         for called, then, now in compared:
             if then != now:
                 raise ModelError(
                     f"{which} is stale: it was measured for {called} {_plain(then)} and this "
                     f"is {_plain(now)}; measure again with `carbonedge profile`"
+                )
+        shapes = input_shapes(model, feed)
+        for name in {**self.inputs, **shapes}:
+            then, now = self.inputs.get(name), shapes.get(name)
+            if then != now:
+                raise ModelError(
+                    f"{which} is stale: it was measured for input {name!r} of shape "
+                    f"{_plain(then)} and this is {_plain(now)}; give `carbonedge profile` and "
+                    "the plan the same --input (in Python: feed), or neither"
                 )
         if self.operators != tuple(operator.name for operator in model.operators):
             raise ModelError(
@@ -224,8 +233,8 @@ def read_profile(source: Profile | str | os.PathLike[str]) -> Profile:
 
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return str(value)
+        return ", ".join(map(str, value)) or "()"
+    return "unknown" if value is None else str(value)
 
 
 def _cpu_name() -> str:
