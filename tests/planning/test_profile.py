@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,66 @@ def test_times_sum_to_the_whole_run_and_go_where_the_work_is() -> None:
     for operator, time_ms in zip(graph.operators, found.time_ms, strict=True):
         by_type[operator.op_type] = by_type.get(operator.op_type, 0.0) + time_ms
     assert sum(by_type.values()) + found.overhead_ms == pytest.approx(found.run_ms)
-    assert 0 < found.overhead_ms < 0.1
-    assert by_type["Conv"] > 0.7 * found.run_ms
+    assert 0 < found.overhead_ms <= found.run_ms / 2
+    assert max(by_type, key=by_type.__getitem__) == "Conv"
     # A Relu within a convolution has no multiply-accumulate and so no time of its own.
     assert by_type["Relu"] == 0
 
 
-def test_a_loops_body_is_not_counted_beside_the_loop() -> None:
-    graph = load_model(loop_before_a_product())
-    found = measure(graph)
-    times_ms = dict(zip((op.op_type for op in graph.operators), found.time_ms, strict=True))
-    # A product of the body takes 64 times as long as the one outside, and there are 40.
-    assert times_ms["Loop"] > 150 * times_ms["MatMul"] > 0
+@pytest.mark.parametrize("mode", ["ORT_SEQUENTIAL", "ORT_PARALLEL"])
+def test_a_loops_body_is_not_counted_beside_the_loop(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "TIME_BUDGET_S", 0.0)
+    outermost, seen = measuring._outermost, []
+
+    def watched(events: Any) -> Any:
+        seen.append((events, outermost(events)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(measuring, "_outermost", watched)
+    options = onnxruntime.SessionOptions()
+    options.execution_mode = getattr(onnxruntime.ExecutionMode, mode)
+    found = measure(load_model(loop_before_a_product()), sess_options=options)
+    assert np.all(found.time_ms >= 0)
+    [(events, kept)] = seen
+    runs = measuring.WARM_UP_RUNS + measuring.LEAST_RUNS
+    products = [e for e in events if e["name"] == "product_kernel_time"]
+    assert len(products) == runs * (40 + 1)
+    assert Counter(e["args"]["op_name"] for e in kept) == {
+        "Loop": runs,
+        "ReduceMean": runs,
+        "MatMul": runs,
+    }
+    # That outside is of one row, and those of the body are of many.
+    inputs = [e["args"]["input_type_shape"] for e in kept if e["args"]["op_name"] == "MatMul"]
+    assert all(shapes[0] == {"float": [1, 128]} for shapes in inputs)
+    assert [e["ts"] for e in kept] == sorted(e["ts"] for e in kept)
+
+
+def test_a_kernel_is_a_loops_where_their_rounded_ends_overlap() -> None:
+    """In whole microseconds the body seems to end after its loop, and the next to begin in it."""
+
+    def event(name: str, op_type: str, ts: int, dur: int, tid: int = 1) -> dict[str, Any]:
+        args = {"op_name": op_type}
+        return {"cat": "Node", "name": name, "ts": ts, "dur": dur, "tid": tid, "args": args}
+
+    before = event("before_kernel_time", "Neg", 0, 5)
+    beside = event("beside_kernel_time", "Neg", 12, 9, tid=2)
+    loop = event("loop_kernel_time", "Loop", 10, 9)
+    after = event("after_kernel_time", "Neg", 19, 1)
+    within = [
+        event("before_kernel_time", "Neg", 11, 2),
+        event("inner_kernel_time", "If", 13, 7),
+        event("after_kernel_time", "Neg", 14, 6),
+    ]
+    noise = {"cat": "Session", "name": "loading", "ts": 0, "dur": 99, "tid": 1, "args": {}}
+    events = [noise, before, within[0], beside, within[2], within[1], loop, after]
+    assert measuring._outermost(events) == [before, beside, loop, after]
 
 
 def loop_before_a_product() -> ModelProto:
-    """A Loop whose body has the same name as an operator outside."""
+    """A Loop of 40 trips, whose body has the same name as an operator outside."""
     model = parser.parse_model(
         """<ir_version: 8, opset_import: ["": 18]>
         g (float[64,128] x, bool c) => (float[1,128] y) <int64 trips = {40}>

@@ -7,10 +7,11 @@ back to the operators it stands for, in proportion to their multiply-accumulates
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,16 +161,18 @@ def _kernel_times(
     return {name: float(np.median(times[WARM_UP_RUNS:])) for name, times in times_ms.items()}
 
 
-def _outermost(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _outermost(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Kernels that run for themselves, and not within the body of another."""
-    kernels = [e for e in events if e["cat"] == "Node" and e["name"].endswith(_KERNEL_SUFFIX)]
-    # Of two that start in the same microsecond the longer holds the other.
-    kernels.sort(key=lambda event: (event["tid"], event["ts"], -event["dur"]))
-    thread, until_us = None, 0
-    for event in kernels:
-        end_us = event["ts"] + event["dur"]
-        if event["tid"] == thread and end_us <= until_us:
+    found = []
+    body_since_us: dict[int, int] = {}
+    # A kernel is noted down when it ends: what stands before one with a body, and began on
+    # its thread since it did, is the body's. Ends are rounded, and may seem to overlap.
+    for event in reversed(events):
+        if event["cat"] != "Node" or not event["name"].endswith(_KERNEL_SUFFIX):
+            continue
+        if event["ts"] >= body_since_us.get(event["tid"], math.inf):
             continue
         if event["args"]["op_name"] in _WITH_BODIES:
-            thread, until_us = event["tid"], end_us
-        yield event
+            body_since_us[event["tid"]] = event["ts"]
+        found.append(event)
+    return found[::-1]
