@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import models
 import numpy as np
@@ -20,7 +22,11 @@ def interrupt_after(count: int) -> Callable[[], None]:
     return advance
 
 
-def test_every_request_is_answered_and_counted() -> None:
+def test_every_request_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever is timed takes a millisecond.
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)
+    monkeypatch.setattr("carbonedge.experiments.comparison.time", clock)
     result = compare(
         load_model(light_model("squeezenet")),
         paper_cluster(),
@@ -38,7 +44,10 @@ def test_every_request_is_answered_and_counted() -> None:
     assert green.node_use == {"node-green": 100.0}
     assert sum(split.node_use.values()) == pytest.approx(100)
     assert len(split.node_use) > 1
-    assert green.emissions_g < performance.emissions_g
+    assert performance.latency_median_ms == pytest.approx(1)
+    assert performance.emissions_g == pytest.approx(3.55 * 1e-3 * 620 / 3.6e6)
+    assert green.latency_median_ms == pytest.approx(1 / 0.4)
+    assert green.emissions_g == pytest.approx(1.42 * 1e-3 / 0.4 * 380 / 3.6e6)
     assert result.largest_difference is not None
     assert result.largest_difference <= 1e-5
     assert result.faithful
