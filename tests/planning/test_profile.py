@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import models
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hard_models import HARD, hard_model
@@ -207,6 +209,10 @@ def test_nothing_is_measured_here_when_each_node_has_its_own(
         ({"cpu": "abacus"}, "CPU abacus and this is"),
         ({"providers": ("Magic",)}, "execution providers Magic and this is .*CPU"),
         ({"model": "abc"}, "model abc and this is"),
+        (
+            {"options": ("ORT_DISABLE_ALL", "ORT_SEQUENTIAL")},
+            "options ORT_DISABLE_ALL, ORT_SEQUENTIAL and this is ORT_ENABLE_ALL, ORT_SEQUENTIAL",
+        ),
     ],
 )
 def test_a_stale_profile_says_what_differs(
@@ -370,7 +376,11 @@ def test_conditions_tell_threads_and_providers() -> None:
     found = Conditions.here(graph, ["CPUExecutionProvider"], options)
     assert (found.threads, found.providers) == (3, ("CPUExecutionProvider",))
     assert found.onnxruntime == onnxruntime.__version__
-    assert found.cpu
+    assert found.cpu.endswith(f", cores: {os.cpu_count()}")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
+    changed_options = Conditions.here(graph, None, options).options
+    assert changed_options == ("ORT_ENABLE_BASIC", "ORT_PARALLEL")
 
 
 def test_a_models_fingerprint_depends_on_its_weights_and_not_on_notes() -> None:
@@ -385,6 +395,24 @@ def test_a_models_fingerprint_depends_on_its_weights_and_not_on_notes() -> None:
         numpy_helper.from_array(weight, model.graph.initializer[0].name)
     )
     assert fingerprint(load_model(model)) != first
+
+
+def test_weights_in_files_of_their_own_are_part_of_a_models_fingerprint(tmp_path: Path) -> None:
+    model = models.layers()
+    weight = np.random.default_rng(0).normal(size=(models.WIDTH, 2000)).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weight, "w0"))
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(weight.T.copy(), "w1"))
+    model.graph.node.pop(1)
+    model.graph.node[1].input[0] = "p0"
+    first = fingerprint(load_model(model))
+    path, data = tmp_path / "model.onnx", tmp_path / "weights.bin"
+    onnx.save(model, path, save_as_external_data=True, location=data.name)
+    # What counts is what they are, and not where.
+    assert fingerprint(load_model(path)) == first
+    content = bytearray(data.read_bytes())
+    content[-1] ^= 1
+    data.write_bytes(content)
+    assert fingerprint(load_model(path)) != first
 
 
 def test_bodies_are_part_of_a_models_fingerprint() -> None:

@@ -29,6 +29,7 @@ _CALLED = {
     "threads": "number of threads",
     "cpu": "CPU",
     "providers": "execution providers",
+    "options": "options",
 }
 
 
@@ -43,11 +44,13 @@ class Conditions:
     onnxruntime
         Its version.
     threads
-        Of ONNX Runtime within an operator; 0 for as many as there are cores.
+        Of ONNX Runtime within an operator; 0 for its own choice, which depends on the cores.
     cpu
-        The processor's name.
+        The processor's name, and how many cores there are.
     providers
         Execution providers, the first choice first.
+    options
+        ONNX Runtime's optimisation level and execution mode.
     """
 
     model: str
@@ -55,6 +58,7 @@ class Conditions:
     threads: int
     cpu: str
     providers: tuple[str, ...]
+    options: tuple[str, ...]
 
     @classmethod
     def here(
@@ -64,12 +68,14 @@ class Conditions:
         import onnxruntime
 
         chosen = onnxruntime.get_available_providers() if providers is None else providers
+        options = onnxruntime.SessionOptions() if sess_options is None else sess_options
         return cls(
             fingerprint(model),
             onnxruntime.__version__,
-            0 if sess_options is None else sess_options.intra_op_num_threads,
-            _cpu_name(),
+            options.intra_op_num_threads,
+            f"{_cpu_name()}, cores: {os.cpu_count()}",
             tuple(choice if isinstance(choice, str) else choice[0] for choice in chosen),
+            (options.graph_optimization_level.name, options.execution_mode.name),
         )
 
 
@@ -189,7 +195,13 @@ class Profile:
         try:
             conditions = document["conditions"]
             profile = cls(
-                Conditions(**{**conditions, "providers": tuple(conditions["providers"])}),
+                Conditions(
+                    **{
+                        **conditions,
+                        "providers": tuple(conditions["providers"]),
+                        "options": tuple(conditions["options"]),
+                    }
+                ),
                 {name: tuple(shape) for name, shape in document["inputs"].items()},
                 tuple(document["operators"]),
                 np.array(document["time_ms"], dtype=np.float64),
