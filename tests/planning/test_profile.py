@@ -17,7 +17,7 @@ from onnx import ModelProto, numpy_helper, parser
 
 from carbonedge import Cluster, ModelError, ModelGraph, load_model, partition
 from carbonedge.experiments import light_model
-from carbonedge.planning import measuring, operator_costs
+from carbonedge.planning import measuring, operator_costs, profile
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.measuring import measure
 from carbonedge.planning.profile import Conditions, Profile, read_profile
@@ -381,6 +381,22 @@ def test_conditions_tell_threads_and_providers() -> None:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     changed_options = Conditions.here(graph, None, options).options
     assert changed_options == ("ORT_ENABLE_BASIC", "ORT_PARALLEL")
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: AMD EPYC\nmodel\t\t: 1\n", "AMD EPYC"),
+        (
+            "processor\t: 0\nCPU part\t: 0xd08\n\nHardware\t: BCM2711\nModel\t\t: Raspberry Pi 4\n",
+            "Raspberry Pi 4",
+        ),
+        ("CPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd40\n", "0x41 0xd40"),
+        ("", ""),
+    ],
+)
+def test_processors_have_names_on_boards_too(cpuinfo: str, name: str) -> None:
+    assert profile._named(cpuinfo) == name
 
 
 def test_a_models_fingerprint_depends_on_its_weights_and_not_on_notes() -> None:

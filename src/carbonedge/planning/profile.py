@@ -254,8 +254,17 @@ def _cpu_name() -> str:
     import platform
 
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        text = ""
+    return _named(text) or platform.processor() or platform.machine()
+
+
+def _named(cpuinfo: str) -> str:
+    """What Linux calls a processor; of ARM's it tells the board, or numbers at least."""
+    fields = (line.partition(":") for line in cpuinfo.splitlines())
+    stated = {name.strip(): value.strip() for name, _, value in fields}
+    for name in ("model name", "Model", "Hardware"):
+        if stated.get(name):
+            return stated[name]
+    return " ".join(stated[name] for name in ("CPU implementer", "CPU part") if name in stated)
