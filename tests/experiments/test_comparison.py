@@ -10,6 +10,7 @@ import pytest
 
 from carbonedge import Cluster, InfeasibleError, Link, Node, load_model
 from carbonedge.experiments import compare, light_model, paper_cluster
+from carbonedge.planning import sized
 
 
 def interrupt_after(count: int) -> Callable[[], None]:
@@ -87,6 +88,20 @@ def test_what_no_node_holds_whole_runs_split() -> None:
     [row] = result.rows
     assert row.placement == "split"
     assert set(row.node_use) == {"a", "b"}
+
+
+def test_what_no_node_holds_whole_at_the_sizes_of_the_request_runs_split() -> None:
+    model = load_model(models.layers(batch="N"))
+    feed = {"x": np.ones((1000, models.WIDTH), np.float32)}
+    half_mb = sized(model, feed).memory_mb * 0.6
+    assert model.memory_mb < half_mb
+    nodes = [
+        Node(name, cpu_cores=1, memory_mb=half_mb, power_w=1, intensity_g_per_kwh=100)
+        for name in ("a", "b")
+    ]
+    cluster = Cluster(nodes, [Link("a", "b", bandwidth_mbps=1000)])
+    result = compare(model, cluster, modes=("green",), split_mode="green", requests=2, feed=feed)
+    assert [row.placement for row in result.rows] == ["split"]
 
 
 def huge() -> models.ModelProto:
