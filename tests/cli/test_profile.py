@@ -7,6 +7,7 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from command_line import assert_one_line, call
 
@@ -57,6 +58,14 @@ def test_it_prints_types_and_slowest_operators_and_keeps_the_file(
     measured = read_profile("p.json")
     assert measured.conditions.threads == 2
     assert len(measured.operators) == 8
+
+
+def test_a_profile_that_cannot_be_kept_is_not_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    result = call(capsys, "profile", "model.onnx", "-o", "no/p.json")
+    assert_one_line(result, "cannot write the profile 'no/p.json': its folder is not there")
 
 
 def test_json_is_one_object_with_every_operator(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,11 @@ def profile(
     model: str, output: str | None, input_path: str | None, threads: int, as_json: bool
 ) -> None:
     """Measure on this machine how long each operator of MODEL takes."""
+    if output is not None and not Path(output).parent.is_dir():
+        raise ValueError(
+            f"cannot write the profile {output!r}: its folder is not there; make it, or name "
+            "another file"
+        )
     graph = load_model(model)
     feed = read_feed(input_path, graph)
     if feed is not None:
