@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile, read_profile
 from carbonedge.planning.sized import input_shapes, sized
 
-__all__ = ["SOURCES", "OperatorCosts", "given_costs", "operator_costs"]
+__all__ = ["SOURCES", "Measuring", "OperatorCosts", "given_costs", "operator_costs"]
 
 SOURCES = ("measured", "macs", "paper")
 
@@ -55,6 +55,16 @@ class OperatorCosts:
     positions: frozenset[int]
     parting: frozenset[int] | None = frozenset()
     inputs: Mapping[str, tuple[int, ...]] | None = None
+
+
+class Measuring(TypedDict, total=False):
+    """What costs are made from besides their source; see `operator_costs`."""
+
+    feed: Mapping[str, Any] | None
+    profile: Profile | str | os.PathLike[str] | None
+    all_cuts: bool
+    providers: Sequence[Any] | None
+    sess_options: Any
 
 
 def operator_costs(
@@ -134,33 +144,20 @@ def given_costs(
     costs: str | OperatorCosts,
     model: ModelGraph,
     nodes: Sequence[Node],
-    *,
-    feed: Mapping[str, Any] | None = None,
-    profile: Profile | str | os.PathLike[str] | None = None,
-    all_cuts: bool = False,
-    providers: Sequence[Any] | None = None,
-    sess_options: Any = None,
+    **measuring: Unpack[Measuring],
 ) -> OperatorCosts:
     """Costs by their source, or those given, which must be of this model on these nodes and
-    for inputs of the same sizes; for the arguments see `operator_costs`.
+    for inputs of the same sizes.
 
     Raises
     ------
     ValueError
-        If they are not, or come with arguments that only making them needs.
+        If they are not, or come with arguments that only making them needs; for the rest
+        see `operator_costs`.
     """
     if isinstance(costs, str):
-        return operator_costs(
-            model,
-            nodes,
-            costs,
-            feed=feed,
-            profile=profile,
-            all_cuts=all_cuts,
-            providers=providers,
-            sess_options=sess_options,
-        )
-    if profile is not None or all_cuts:
+        return operator_costs(model, nodes, costs, **measuring)
+    if measuring.get("profile") is not None or measuring.get("all_cuts"):
         raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
     shape = (len(model.operators), len(nodes))
     if costs.time_ms.shape != shape:
@@ -168,7 +165,7 @@ def given_costs(
             f"the costs are of {costs.time_ms.shape[0]} operators on {costs.time_ms.shape[1]} "
             f"nodes and there are {shape[0]} on {shape[1]}: give those of this model and cluster"
         )
-    shapes = input_shapes(model, feed)
+    shapes = input_shapes(model, measuring.get("feed"))
     if costs.inputs is not None and costs.inputs != shapes:
         raise ValueError(
             f"the costs are for inputs of shapes {dict(costs.inputs)} and the plan for {shapes}: "

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,11 @@ from onnx import ModelProto
 
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
-from carbonedge.planning.costs import OperatorCosts, given_costs
+from carbonedge.planning.costs import Measuring, OperatorCosts, given_costs
 from carbonedge.planning.cuts import Cut, returning
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
-from carbonedge.planning.profile import Profile
 from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
@@ -143,11 +142,7 @@ def formulate(
     *,
     source: str | None = None,
     besides: Collection[int] = (),
-    feed: Mapping[str, Any] | None = None,
-    profile: Profile | str | os.PathLike[str] | None = None,
-    all_cuts: bool = False,
-    providers: Sequence[Any] | None = None,
-    sess_options: Any = None,
+    **measuring: Unpack[Measuring],
 ) -> Formulation:
     """The problem of cutting a model for a cluster.
 
@@ -170,18 +165,10 @@ def formulate(
     for node in cluster.nodes:
         node.known_intensity()
     graph = load_model(model)
+    feed = measuring.get("feed")
     if feed is not None:
         graph = sized(graph, feed)
-    costs = given_costs(
-        costs,
-        graph,
-        cluster.nodes,
-        feed=feed,
-        profile=profile,
-        all_cuts=all_cuts,
-        providers=providers,
-        sess_options=sess_options,
-    )
+    costs = given_costs(costs, graph, cluster.nodes, **measuring)
     positions = costs.positions.union(besides)
     crossed = graph.cuts if source is None else returning(graph.cuts)
     cuts = tuple(cut for cut in crossed if cut.position in positions)
