@@ -19,6 +19,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from carbonedge.exceptions import ModelError
 from carbonedge.planning.fusion import optimizing_options, read_fusion
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
@@ -67,9 +68,10 @@ def measure(
     ModelError
         If ONNX Runtime cannot run the model.
     """
+    run = open_session(model, providers=providers, sess_options=sess_options).run
     if feed is None:
         feed = sample_inputs(model, seed=0)
-    run = open_session(model, providers=providers, sess_options=sess_options).run
+        _check_sizes(model, run, feed)
     run_ms = _median_ms(lambda: run_session(run, None, feed))
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
@@ -96,6 +98,20 @@ def measure(
         overhead_ms,
         fusion.positions,
     )
+
+
+def _check_sizes(model: ModelGraph, run: Any, feed: Mapping[str, Any]) -> None:
+    """See whether a model runs with 1 for every size that it leaves open."""
+    try:
+        run_session(run, None, feed)
+    except ModelError as error:
+        sizes = (size for tensor in model.inputs for size in tensor.shape or ())
+        if all(isinstance(size, int) for size in sizes):
+            raise
+        raise ModelError(
+            f"{error}; sizes that the model leaves open were taken as 1: bring a request "
+            "(--input, in Python feed)"
+        ) from error
 
 
 def _proportions(work: NDArray[np.float64], members: Iterable[int]) -> NDArray[np.float64]:
