@@ -80,7 +80,9 @@ def test_one_tiny_operator_is_measured(cluster: Cluster) -> None:
 
 def test_a_feed_replaces_made_up_inputs(cluster: Cluster) -> None:
     graph = load_model(models.valid_convolution())
-    with pytest.raises(ModelError, match=r"run the model on x \(1, 1, 1, 1\): .*; .* bring a request \(--input"):
+    with pytest.raises(
+        ModelError, match=r"run the model on x \(1, 1, 1, 1\): .*; .* bring a request \(--input"
+    ):
         operator_costs(graph, cluster.nodes)
     feed = {"x": np.ones((1, 1, 9, 9), np.float32)}
     assert operator_costs(graph, cluster.nodes, feed=feed).time_ms.sum() > 0
