@@ -68,6 +68,29 @@ def skip_connection() -> ModelProto:
     return _model(nodes, [_floats("x", 1, WIDTH)], outputs, {"w": _square(0)})
 
 
+def early_outputs() -> ModelProto:
+    """Outputs made early, read again or not, one of constants, and inputs put straight out."""
+    nodes = [
+        make_node("Tanh", ["x"], ["early"]),
+        make_node("ReduceMean", ["early"], ["mean"]),
+        make_node("MatMul", ["early", "w"], ["a"]),
+        make_node("Neg", ["w"], ["negative"]),
+        make_node("Sigmoid", ["a"], ["b"]),
+        make_node("Mul", ["b", "mean"], ["c"]),
+        make_node("Tanh", ["c"], ["y"]),
+    ]
+    outputs = [
+        _floats("y", 1, WIDTH),
+        _floats("early", 1, WIDTH),
+        _floats("mean", 1, 1),
+        _floats("negative", WIDTH, WIDTH),
+        _floats("x", 1, WIDTH),
+        _floats("beside", 3),
+    ]
+    inputs = [_floats("x", 1, WIDTH), _floats("beside", 3)]
+    return _model(nodes, inputs, outputs, {"w": _square(0)})
+
+
 def captured_by_if() -> ModelProto:
     """Branches of an If read a tensor and a weight from outside."""
     then = make_graph([make_node("Add", ["a", "w"], ["t"])], "then", [], [_floats("t", 1, WIDTH)])
@@ -187,6 +210,7 @@ def unknown_operator() -> ModelProto:
 ALL = {
     "layers": layers,
     "skip connection": skip_connection,
+    "early outputs": early_outputs,
     "captured by If": captured_by_if,
     "prepared constants": prepared_constants,
     "shared weight, two inputs": shared_weight_and_two_inputs,

@@ -136,7 +136,7 @@ def test_the_demo_runs_as_installed() -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=600,
     )
     document = json.loads(done.stdout)
     assert done.stderr == ""

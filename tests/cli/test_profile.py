@@ -7,6 +7,7 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from command_line import assert_one_line, call
 
@@ -59,6 +60,14 @@ def test_it_prints_types_and_slowest_operators_and_keeps_the_file(
     assert len(measured.operators) == 8
 
 
+def test_a_profile_that_cannot_be_kept_is_not_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "InferenceSession", None)
+    result = call(capsys, "profile", "model.onnx", "-o", "no/p.json")
+    assert_one_line(result, "cannot write the profile 'no/p.json': its folder is not there")
+
+
 def test_json_is_one_object_with_every_operator(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = call(capsys, "profile", "model.onnx", "--input", "input.npz", "--json")
     assert (code, err) == (0, "")
@@ -74,6 +83,7 @@ def test_plan_and_run_use_a_profile_as_it_is(capsys: pytest.CaptureFixture[str])
     call(capsys, "profile", "model.onnx", "-o", "p.json")
     text = json.loads(Path("p.json").read_text())
     text["time_ms"] = [1000.0] * 8
+    text["overhead_ms"] = 0.0
     Path("p.json").write_text(json.dumps(text))
     code, out, _ = call(capsys, *PLAN, "--mode", "performance", "--profile", "p.json", "--json")
     assert code == 0
@@ -139,6 +149,18 @@ def test_a_plan_is_for_the_sizes_of_the_input(capsys: pytest.CaptureFixture[str]
     assert transfer["mb"] == pytest.approx(3 * models.WIDTH * 4 / 1e6)
 
 
+@pytest.mark.parametrize("command", [PLAN, ("run", *PLAN[1:], "--requests", "1")])
+def test_a_profile_goes_with_the_input_it_was_measured_with(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options, others in (([], ["--input", "input.npz"]), (["--input", "input.npz"], [])):
+        call(capsys, "profile", "model.onnx", "-o", "p.json", *options)
+        code, _, err = call(capsys, *command, "--profile", "p.json", *options)
+        assert (code, err) == (0, "")
+        result = call(capsys, *command, "--profile", "p.json", *others)
+        assert_one_line(result, "give `carbonedge profile` and the plan the same --input")
+
+
 def test_all_cuts_may_part_what_is_fused(capsys: pytest.CaptureFixture[str]) -> None:
     onnx.save(fused_product(), "model.onnx")
     cluster = CLUSTER.replace("memory_mb = 100", "memory_mb = 0.00033")
@@ -148,7 +170,23 @@ def test_all_cuts_may_part_what_is_fused(capsys: pytest.CaptureFixture[str]) -> 
     assert_one_line(call(capsys, *command), "memory")
     code, out, _ = call(capsys, *command, "--all-cuts", "--json")
     assert code == 0
-    assert len(json.loads(out)["stages"]) == 2
+    [cut] = [stage["start"] for stage in json.loads(out)["stages"][1:]]
+    code, out, _ = call(capsys, *command, "--all-cuts")
+    assert f"cut at {cut}, what ONNX Runtime fuses is parted: the stages beside it take" in out
+    Path("cluster.toml").write_text(CLUSTER)
+    for options in (("--max-stages", "1"), ("--objective", "latency")):
+        code, out, _ = call(capsys, *PLAN, "--all-cuts", *options)
+        assert code == 0
+        assert "is parted" not in out
+
+
+def test_that_nobody_looked_at_what_is_parted_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(fused_product(), "model.onnx")
+    timed = CLUSTER.replace("power_w", "avg_time_ms = 1\npower_w")
+    Path("cluster.toml").write_text(timed.replace("memory_mb = 100", "memory_mb = 0.00033"))
+    code, out, _ = call(capsys, *PLAN, "--costs", "macs", "--all-cuts", "--pareto")
+    assert code == 0
+    assert "parts what ONNX Runtime fuses, which nobody looked at" in out
 
 
 def fused_product() -> onnx.ModelProto:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import models
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from carbonedge import Cluster, InfeasibleError, Link, Node, load_model
 from carbonedge.experiments import compare, light_model, paper_cluster
+from carbonedge.planning import sized
 
 
 def interrupt_after(count: int) -> Callable[[], None]:
@@ -20,7 +23,11 @@ def interrupt_after(count: int) -> Callable[[], None]:
     return advance
 
 
-def test_every_request_is_answered_and_counted() -> None:
+def test_every_request_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever is timed takes a millisecond.
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)
+    monkeypatch.setattr("carbonedge.experiments.comparison.time", clock)
     result = compare(
         load_model(light_model("squeezenet")),
         paper_cluster(),
@@ -38,7 +45,10 @@ def test_every_request_is_answered_and_counted() -> None:
     assert green.node_use == {"node-green": 100.0}
     assert sum(split.node_use.values()) == pytest.approx(100)
     assert len(split.node_use) > 1
-    assert green.emissions_g < performance.emissions_g
+    assert performance.latency_median_ms == pytest.approx(1)
+    assert performance.emissions_g == pytest.approx(3.55 * 1e-3 * 620 / 3.6e6)
+    assert green.latency_median_ms == pytest.approx(1 / 0.4)
+    assert green.emissions_g == pytest.approx(1.42 * 1e-3 / 0.4 * 380 / 3.6e6)
     assert result.largest_difference is not None
     assert result.largest_difference <= 1e-5
     assert result.faithful
@@ -78,6 +88,20 @@ def test_what_no_node_holds_whole_runs_split() -> None:
     [row] = result.rows
     assert row.placement == "split"
     assert set(row.node_use) == {"a", "b"}
+
+
+def test_what_no_node_holds_whole_at_the_sizes_of_the_request_runs_split() -> None:
+    model = load_model(models.layers(batch="N"))
+    feed = {"x": np.ones((1000, models.WIDTH), np.float32)}
+    half_mb = sized(model, feed).memory_mb * 0.6
+    assert model.memory_mb < half_mb
+    nodes = [
+        Node(name, cpu_cores=1, memory_mb=half_mb, power_w=1, intensity_g_per_kwh=100)
+        for name in ("a", "b")
+    ]
+    cluster = Cluster(nodes, [Link("a", "b", bandwidth_mbps=1000)])
+    result = compare(model, cluster, modes=("green",), split_mode="green", requests=2, feed=feed)
+    assert [row.placement for row in result.rows] == ["split"]
 
 
 def huge() -> models.ModelProto:

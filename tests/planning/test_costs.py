@@ -29,6 +29,9 @@ def test_cuts_within_what_is_fused_are_left_out_unless_asked_for(
     everywhere = operator_costs(graph, cluster.nodes, source, all_cuts=True)
     assert everywhere.positions == frozenset(range(len(graph.operators) + 1))
     assert costs.positions < everywhere.positions
+    assert costs.parting == frozenset()
+    known = everywhere.positions - costs.positions if source == "measured" else None
+    assert everywhere.parting == known
 
 
 def test_a_model_that_onnx_runtime_cannot_load_is_planned_with_all_cuts(cluster: Cluster) -> None:
@@ -77,7 +80,9 @@ def test_one_tiny_operator_is_measured(cluster: Cluster) -> None:
 
 def test_a_feed_replaces_made_up_inputs(cluster: Cluster) -> None:
     graph = load_model(models.valid_convolution())
-    with pytest.raises(ModelError, match=r"cannot run the model on x \(1, 1, 1, 1\)"):
+    with pytest.raises(
+        ModelError, match=r"run the model on x \(1, 1, 1, 1\): .*; .* bring a request \(--input"
+    ):
         operator_costs(graph, cluster.nodes)
     feed = {"x": np.ones((1, 1, 9, 9), np.float32)}
     assert operator_costs(graph, cluster.nodes, feed=feed).time_ms.sum() > 0

@@ -94,9 +94,10 @@ def test_time_grows_with_the_operators_and_not_with_their_square() -> None:
         model = hard_models.branches(count=count, depth=9)
         times = []
         for _ in range(3):
-            began = time.perf_counter()
+            # Of this process alone, whatever else the machine does.
+            began = time.process_time()
             load_model(model)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return min(times)
 
     small, large = best_s(100), best_s(800)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnx_tool
 import pytest
+from hard_models import hard_model
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 
 from carbonedge import load_model
@@ -266,6 +267,17 @@ def test_a_request_decides_on_sizes_that_the_model_leaves_open() -> None:
     assert [c.position for c in known.cuts] == [c.position for c in model.cuts]
     assert known.proto is model.proto
     assert model.cuts[1].tensors[0].shape != known.cuts[1].tensors[0].shape
+
+
+def test_a_name_for_a_size_stands_for_the_requests_where_nothing_else_tells() -> None:
+    model = hard_model("operators whose types only ONNX Runtime knows")
+    before = load_model(model)
+    known = sized(before, {"x": np.zeros((3, 4), np.float32)})
+    assert known.outputs[0].shape == (3, 4)
+    assert known.cuts[-1].mb == pytest.approx(3 * 4 * 4 / 1e6)
+    # What a name stands for in one request says nothing of the next.
+    assert before.outputs[0].shape == ("N", 4)
+    assert sized(before, {"x": np.zeros((5, 4), np.float32)}).outputs[0].shape == (5, 4)
 
 
 def test_a_request_of_the_declared_sizes_changes_nothing() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hard_models import HARD, hard_model
 
 from carbonedge import (
     CarbonEdgeError,
@@ -18,12 +19,16 @@ from carbonedge import (
     InferenceSession,
     Link,
     ModelError,
+    ModelGraph,
     Node,
     Plan,
     Stage,
     load_model,
 )
-from carbonedge.planning import measure
+from carbonedge.planning import OperatorCosts, measure, operator_costs, sized
+from carbonedge.planning.cuts import returning
+from carbonedge.planning.formulation import formulate
+from carbonedge.planning.samples import sample_inputs
 
 NODES = [
     Node("a", cpu_cores=1, memory_mb=100, power_w=10, intensity_g_per_kwh=100, avg_time_ms=1),
@@ -110,6 +115,58 @@ def test_the_way_from_and_to_the_source_is_counted(source: str | None, times: in
     session = InferenceSession(models.layers(), CLUSTER, plan=made)
     session.run(None, {"x": X})
     assert session.footprint.transfers.energy_j == pytest.approx(times * 100 * models.WIDTH * 4e-6)
+
+
+MADE_UP: dict[str, tuple[ModelGraph, dict[str, Any]]] = {
+    name: (graph, sample_inputs(graph, seed=0))
+    for name, graph in ((name, load_model(build())) for name, build in models.ALL.items())
+}
+# What else there is has strings, sequences or ranks that nobody knows ahead.
+SIZED = {
+    what: (sized(load_model(hard_model(what)), HARD[what][1]), HARD[what][1])
+    for what in HARD
+    if not any(word in what for word in ("string", "sequence", "optional", "rank", "labels"))
+}
+
+
+@pytest.mark.parametrize("source", ["a", "b", None])
+@pytest.mark.parametrize(
+    ("graph", "feed"), [*MADE_UP.values(), *SIZED.values()], ids=[*MADE_UP, *SIZED]
+)
+def test_what_crosses_is_what_the_plan_says(
+    graph: ModelGraph, feed: dict[str, Any], source: str | None
+) -> None:
+    count = len(graph.operators)
+    at_once = OperatorCosts("none", np.zeros((count, 2)), np.zeros(2), frozenset(range(count + 1)))
+    formulation = formulate(graph, CLUSTER, at_once, source=source)
+    whole = onnxruntime.InferenceSession(graph.proto.SerializeToString()).run(None, feed)
+    for cut in range(1, len(formulation.cuts) - 1):
+        made = formulation.plan(formulation.problem.evaluate((cut,), (0, 1)), objective="latency")
+        session = InferenceSession(graph, CLUSTER, plan=made)
+        for ours, theirs in zip(session.run(None, feed), whole, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+        ways = [way for way in (*made.transfers, made.inputs, made.outputs) if way is not None]
+        assert len(ways) == (1 if source is None else 2)
+        mb = session.footprint.transfers.energy_j / 100
+        assert mb == pytest.approx(sum(way.mb for way in ways))
+        assert made.latency_ms == pytest.approx(
+            sum(part.time_ms for part in (*made.stages, *ways)), rel=1e-6
+        )
+
+
+def test_an_early_output_crosses_to_the_end_once_where_there_is_a_source() -> None:
+    graph = load_model(models.early_outputs())
+    crossing = [[tensor.name for tensor in cut.tensors] for cut in returning(graph.cuts)]
+    assert crossing == [
+        ["x"],
+        ["early"],
+        ["early", "mean"],
+        ["early", "mean", "a"],
+        ["early", "mean", "b"],
+        ["early", "mean", "c"],
+        ["y", "early", "mean"],
+    ]
+    assert [tensor.name for tensor in graph.cuts[-2].tensors] == ["c"]
 
 
 def test_consecutive_stages_on_one_node_are_one_session() -> None:
@@ -235,3 +292,21 @@ def test_a_plan_may_be_made_from_a_profile_and_with_all_cuts() -> None:
     session = InferenceSession(models.layers(), CLUSTER, profile=measured, all_cuts=True)
     expected_ms = measured.run_ms
     assert session.plan.latency_ms == pytest.approx(expected_ms)
+
+
+def test_a_plan_is_made_for_the_sizes_of_a_feed_and_others_are_answered_too() -> None:
+    feed = {"x": np.repeat(X, 5, axis=0)}
+    small = [dataclasses.replace(node, memory_mb=1.6e-3) for node in NODES]
+    cluster = Cluster(small, CLUSTER.links)
+    graph = load_model(models.layers(batch="N"))
+    session = InferenceSession(graph, cluster, costs="macs", feed=feed)
+    [way] = session.plan.transfers
+    assert way.mb == pytest.approx(5 * models.WIDTH * 4 / 1e6)
+    assert session.run(None, {"x": X})[0].shape == (1, models.WIDTH)
+    assert session.get_inputs()[0].shape == ["N", models.WIDTH]
+    made_up = measure(graph)
+    with pytest.raises(ModelError, match=r"stale.*of shape 1, 8 and this is 5, 8"):
+        InferenceSession(graph, cluster, profile=made_up, feed=feed)
+    costs = operator_costs(graph, NODES, "macs")
+    with pytest.raises(ValueError, match="costs are given"):
+        InferenceSession(graph, cluster, costs=costs, profile=made_up)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -114,9 +113,8 @@ def test_a_column_of_another_shape_is_refused(field: str, wrong: Any, message: s
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_two_thousand_million_nodes_are_refused_at_once(field: str) -> None:
+def test_two_thousand_million_nodes_are_refused_before_anything_is_copied(field: str) -> None:
     tracemalloc.start()
-    begun = time.perf_counter()
     try:
         with pytest.raises(ValueError, match="2147483648 nodes: at most"):
             Scheduler({name: np.broadcast_to(FINE[name], 2**31) for name in (*REQUIRED, field)})
@@ -125,7 +123,6 @@ def test_two_thousand_million_nodes_are_refused_at_once(field: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - begun < 1.0
 
 
 @pytest.mark.parametrize("field", REQUIRED)

@@ -66,7 +66,8 @@ profiles = click.option(
 all_cuts = click.option(
     "--all-cuts",
     is_flag=True,
-    help="Cut within what ONNX Runtime fuses too, which costs time.",
+    help="Cut within what ONNX Runtime fuses too. Its parts take longer, and the plan does not "
+    "know how much: `carbonedge run` shows it.",
 )
 cpu_cores = click.option(
     "--cpu-cores",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -16,6 +17,8 @@ from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare_with_front, save_front_plot
 from carbonedge.experiments.figures import check_plot_path
 from carbonedge.planning import (
+    OperatorCosts,
+    Plan,
     load_model,
     operator_costs,
     partition,
@@ -25,9 +28,12 @@ from carbonedge.planning import (
 from carbonedge.planning.costs import SOURCES
 from carbonedge.planning.problem import TIME_LIMIT_S
 from carbonedge.planning.search import OBJECTIVES, Limits, prices_of
+from carbonedge.planning.session import quiet_options
 from carbonedge.planning.strategies import STRATEGIES
 
 __all__ = ["plan"]
+
+MOST_CUTS = 10
 
 
 @click.command()
@@ -116,8 +122,6 @@ def plan(
     With --plot the picture shows the plan beside all that none betters in both latency and
     emissions, the baselines, and the whole model on each node.
     """
-    import onnxruntime
-
     if weights is not None and objective is None:
         objective = "weighted"
     _check_together(objective, mode, strategy, pareto)
@@ -133,9 +137,6 @@ def plan(
     feed = read_feed(input_path, graph)
     if feed is not None:
         graph = sized(graph, feed)
-    sess_options = onnxruntime.SessionOptions()
-    sess_options.intra_op_num_threads = threads
-    sess_options.log_severity_level = 4
     profile, node_profiles = read_profiles(profiles, cluster)
     table = operator_costs(
         graph,
@@ -145,7 +146,7 @@ def plan(
         profile=profile,
         node_profiles=node_profiles,
         all_cuts=all_cuts,
-        sess_options=sess_options,
+        sess_options=quiet_options(threads),
     )
 
     limits: dict[str, Any] = {
@@ -180,8 +181,27 @@ def plan(
         print_plan(found)
     elif front is not None:
         print_front(front)
+    said = _parted([found] if found else front.plans if front else [], table)
+    if said is not None:
+        click.echo(said)
     if plot_path is not None:
         click.echo(f"The plot is in {plot_path}.")
+
+
+def _parted(plans: Sequence[Plan], costs: OperatorCosts) -> str | None:
+    """What plans do not know of the time that their cuts cost."""
+    cuts = sorted({cut for plan in plans for cut in plan.cuts})
+    if costs.parting is None:
+        if not cuts:
+            return None
+        which = "Where a cut parts what ONNX Runtime fuses, which nobody looked at"
+    else:
+        parted = [str(cut) for cut in cuts if cut in costs.parting]
+        if not parted:
+            return None
+        shown = ", ".join(parted[:MOST_CUTS]) + (", ..." if len(parted) > MOST_CUTS else "")
+        which = f"Where the model is cut at {shown}, what ONNX Runtime fuses is parted"
+    return f"{which}: the stages beside it take longer than is said here (see --all-cuts)."
 
 
 def _check_together(objective: str | None, mode: str | None, strategy: str, pareto: bool) -> None:

@@ -12,6 +12,7 @@ from carbonedge.cli import options
 from carbonedge.cli.inputs import read_feed
 from carbonedge.cli.tables import print_profile
 from carbonedge.planning import ModelGraph, Profile, load_model, measure, sized
+from carbonedge.planning.session import quiet_options
 
 __all__ = ["profile"]
 
@@ -28,17 +29,16 @@ def profile(
     model: str, output: str | None, input_path: str | None, threads: int, as_json: bool
 ) -> None:
     """Measure on this machine how long each operator of MODEL takes."""
-    import onnxruntime
-
+    if output is not None and not Path(output).parent.is_dir():
+        raise ValueError(
+            f"cannot write the profile {output!r}: its folder is not there; make it, or name "
+            "another file"
+        )
     graph = load_model(model)
     feed = read_feed(input_path, graph)
     if feed is not None:
         graph = sized(graph, feed)
-    sess_options = onnxruntime.SessionOptions()
-    sess_options.intra_op_num_threads = threads
-    # What fails is raised; the same again on stderr helps nobody.
-    sess_options.log_severity_level = 4
-    measured = measure(graph, feed=feed, sess_options=sess_options)
+    measured = measure(graph, feed=feed, sess_options=quiet_options(threads))
     if output is not None:
         Path(output).write_text(measured.to_json() + "\n", encoding="utf-8")
     if as_json:

@@ -24,7 +24,7 @@ from carbonedge.planning import (
 )
 from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import sample_inputs
-from carbonedge.planning.session import open_session, run_session
+from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
@@ -176,17 +176,13 @@ def compare(
     InfeasibleError
         If the nodes do not hold the model, or no plan meets the limits.
     """
-    import onnxruntime
-
     # Whole and split run in turn: neither may hold the cores that the other needs.
-    options = taking_turns(onnxruntime.SessionOptions())
-    options.intra_op_num_threads = threads
-    # What fails is raised; the same again on stderr helps nobody.
-    options.log_severity_level = 4
-    result = Comparison(model.summary())
+    options = taking_turns(quiet_options(threads))
+    planned = model if feed is None else sized(model, feed)
+    result = Comparison(planned.summary())
     try:
         costs = operator_costs(
-            model,
+            planned,
             cluster.nodes,
             feed=feed,
             profile=profile,
@@ -194,14 +190,13 @@ def compare(
             all_cuts=all_cuts,
             sess_options=options,
         )
-        planned = model if feed is None else sized(model, feed)
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model, sess_options=options)
         samples = [feed] if feed else _samples(model, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
-        routable = any(node.memory_mb >= model.memory_mb for node in cluster.nodes)
+        routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
         for mode in modes if routable else ():
-            _route(result, model, cluster, costs, mode, whole, feeds, advance)
+            _route(result, planned, cluster, costs, mode, whole, feeds, advance)
         with InferenceSession(model, cluster, plan=result.plan, sess_options=options) as session:
             _split(result, split_mode, session, whole, feeds, advance)
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from carbonedge.planning.order import Links
 from carbonedge.planning.tensor import Tensor
 from carbonedge.units import BYTES_PER_MB
 
-__all__ = ["Crossings", "Cut", "crossings", "resized"]
+__all__ = ["Crossings", "Cut", "crossings", "cuts_at", "resized", "returning"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,11 @@ class Crossings:
     first, last
         Cut after which each is there, and last cut that it must cross; shape [tensors].
     outputs
-        What crosses the last cut, on its way to the user.
+        What crosses the last cut, on its way to the user: what operators make. An input
+        that goes straight to an output is with the user, and so is what is the same for
+        every request.
+    made
+        Cut after which each output is there; shape [outputs].
     positions
         Number of operators.
     """
@@ -39,6 +43,7 @@ class Crossings:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     outputs: tuple[Tensor, ...]
+    made: NDArray[np.int64]
     positions: int
 
     def at(self, position: int) -> tuple[Tensor, ...]:
@@ -63,6 +68,27 @@ class Crossings:
             not can_cross(t.dtype) or (not boxes and carrier(t) != t.name) for t in self.tensors
         ]
         return self._sums(np.array(stays, dtype=np.int64))
+
+    def returning(self) -> Crossings:
+        """The same, with every output kept until the last cut."""
+        read = {tensor.name for tensor in self.tensors}
+        results = {tensor.name for tensor in self.outputs}
+        kept = [
+            (first, self.positions - 1 if tensor.name in results else last, tensor)
+            for tensor, first, last in zip(self.tensors, self.first, self.last, strict=True)
+        ]
+        kept += [
+            (made, self.positions - 1, tensor)
+            for tensor, made in zip(self.outputs, self.made, strict=True)
+            if tensor.name not in read
+        ]
+        kept.sort(key=lambda span: int(span[0]))
+        return dataclasses.replace(
+            self,
+            tensors=tuple(tensor for _, _, tensor in kept),
+            first=np.array([first for first, _, _ in kept], dtype=np.int64),
+            last=np.array([last for _, last, _ in kept], dtype=np.int64),
+        )
 
     def _sums(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         changes = np.zeros(self.positions + 2, dtype=np.int64)
@@ -90,7 +116,7 @@ class Cut:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """What must cross it: the boundary tensors. At position 0 the inputs that are
-        read, at the last the model's outputs.
+        read, at the last the outputs that operators make.
         """
         return self._crossings.at(self.position)
 
@@ -98,7 +124,7 @@ class Cut:
 def crossings(
     links: Sequence[Links],
     inputs: Sequence[Tensor],
-    outputs: Sequence[Tensor],
+    outputs: Iterable[str],
     written: Sequence[Sequence[Tensor]],
 ) -> Crossings:
     """From the order of operators to what is alive between them.
@@ -107,22 +133,30 @@ def crossings(
     ----------
     links
         Of each operator, in order.
-    inputs, outputs
+    inputs
         The model's.
+    outputs
+        Their names.
     written
         By each operator.
     """
     last: dict[str, int] = {}
     for position, link in enumerate(links):
         last.update(dict.fromkeys(link.reads, position))
-    tensors = [(tensor, 0) for tensor in inputs if tensor.name in last]
-    for position, made in enumerate(written):
-        tensors += [(tensor, position + 1) for tensor in made if tensor.name in last]
+    made = {
+        tensor.name: (tensor, position + 1)
+        for position, tensors in enumerate(written)
+        for tensor in tensors
+    }
+    read = [(tensor, 0) for tensor in inputs if tensor.name in last]
+    read += [(tensor, first) for tensor, first in made.values() if tensor.name in last]
+    results = [made[name] for name in dict.fromkeys(outputs) if name in made]
     return Crossings(
-        tuple(tensor for tensor, _ in tensors),
-        np.array([first for _, first in tensors], dtype=np.int64),
-        np.array([last[tensor.name] for tensor, _ in tensors], dtype=np.int64),
-        tuple(outputs),
+        tuple(tensor for tensor, _ in read),
+        np.array([first for _, first in read], dtype=np.int64),
+        np.array([last[tensor.name] for tensor, _ in read], dtype=np.int64),
+        tuple(tensor for tensor, _ in results),
+        np.array([first for _, first in results], dtype=np.int64),
         len(links),
     )
 
@@ -135,7 +169,19 @@ def resized(cuts: Sequence[Cut], tensors: Mapping[str, Tensor]) -> tuple[Cut, ..
         tensors=tuple(tensors[tensor.name] for tensor in known.tensors),
         outputs=tuple(tensors[tensor.name] for tensor in known.outputs),
     )
+    return cuts_at([cut.position for cut in cuts], crossing)
+
+
+def returning(cuts: Sequence[Cut]) -> tuple[Cut, ...]:
+    """The same cuts where all outputs return from the last operator to where the inputs
+    came from: what is an output and made before a cut crosses it too, once.
+    """
+    return cuts_at([cut.position for cut in cuts], cuts[0]._crossings.returning())
+
+
+def cuts_at(positions: Iterable[int], crossing: Crossings) -> tuple[Cut, ...]:
+    """Cuts with what crosses them."""
     size = crossing.bytes_at_all()
     return tuple(
-        Cut(cut.position, float(size[cut.position]) / BYTES_PER_MB, crossing) for cut in cuts
+        Cut(position, float(size[position]) / BYTES_PER_MB, crossing) for position in positions
     )

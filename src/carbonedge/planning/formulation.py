@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,11 @@ from onnx import ModelProto
 
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Cluster
-from carbonedge.planning.costs import OperatorCosts, operator_costs
-from carbonedge.planning.cuts import Cut
+from carbonedge.planning.costs import Measuring, OperatorCosts, given_costs
+from carbonedge.planning.cuts import Cut, returning
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
-from carbonedge.planning.profile import Profile
 from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
@@ -38,7 +37,8 @@ class Formulation:
         What it was made from.
     cuts
         The model's that may be used, both ends included: what lies between two counts as
-        one operator of the problem.
+        one operator of the problem. Where there is a source, outputs cross all cuts after
+        the one they are made before, to return to it from the last stage.
     problem
         Its nodes are the cluster's, in order.
     source
@@ -92,9 +92,9 @@ class Formulation:
         """Eq. 5 of each operator of the problem, shape [L]."""
         return self._summed([operator.paper_cost for operator in self.model.operators])
 
-    def parameter_mb(self) -> NDArray[np.float64]:
-        """Constants that each operator of the problem reads, shape [L]."""
-        return self._summed([operator.parameter_mb for operator in self.model.operators])
+    def stored_mb(self) -> NDArray[np.float64]:
+        """What has to be sent of each operator of the problem, shape [L]."""
+        return self._summed([operator.stored_mb for operator in self.model.operators])
 
     def _summed(self, values: Sequence[float]) -> NDArray[np.float64]:
         starts = [cut.position for cut in self.cuts[:-1]]
@@ -142,11 +142,7 @@ def formulate(
     *,
     source: str | None = None,
     besides: Collection[int] = (),
-    feed: Mapping[str, Any] | None = None,
-    profile: Profile | str | os.PathLike[str] | None = None,
-    all_cuts: bool = False,
-    providers: Sequence[Any] | None = None,
-    sess_options: Any = None,
+    **measuring: Unpack[Measuring],
 ) -> Formulation:
     """The problem of cutting a model for a cluster.
 
@@ -169,23 +165,13 @@ def formulate(
     for node in cluster.nodes:
         node.known_intensity()
     graph = load_model(model)
+    feed = measuring.get("feed")
     if feed is not None:
         graph = sized(graph, feed)
-    if isinstance(costs, str):
-        costs = operator_costs(
-            graph,
-            cluster.nodes,
-            costs,
-            feed=feed,
-            profile=profile,
-            all_cuts=all_cuts,
-            providers=providers,
-            sess_options=sess_options,
-        )
-    elif profile is not None or all_cuts:
-        raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
+    costs = given_costs(costs, graph, cluster.nodes, **measuring)
     positions = costs.positions.union(besides)
-    cuts = tuple(cut for cut in graph.cuts if cut.position in positions)
+    crossed = graph.cuts if source is None else returning(graph.cuts)
+    cuts = tuple(cut for cut in crossed if cut.position in positions)
     problem = _problem(graph, cluster, costs, cuts, source)
     return Formulation(graph, cluster, costs, cuts, problem, source)
 

@@ -13,7 +13,7 @@ import onnx
 from onnx import NodeProto
 
 from carbonedge.planning.model import ModelGraph, Operator
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, quiet_options
 
 __all__ = ["Fusion", "fusion", "optimizing_options", "read_fusion"]
 
@@ -80,9 +80,8 @@ def optimizing_options(folder: Path, sess_options: Any) -> Any:
 
     Threads, execution mode and optimisation level are those of `sess_options`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+    # That the optimised model fits this machine only, of which it warns, is just what is wanted.
+    options = quiet_options()
     if sess_options is not None:
         for name in _COPIED_OPTIONS:
             setattr(options, name, getattr(sess_options, name))
@@ -91,8 +90,6 @@ def optimizing_options(folder: Path, sess_options: Any) -> Any:
     options.add_session_config_entry(
         "session.optimized_model_external_initializers_file_name", WEIGHTS_FILE
     )
-    # That the optimised model fits this machine only is just what is wanted.
-    options.log_severity_level = 4
     return options
 
 

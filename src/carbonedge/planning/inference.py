@@ -13,7 +13,7 @@ from onnx.helper import make_tensor_value_info, make_value_info
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.element_types import dtype_of, type_of
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, quiet_options
 
 __all__ = ["infer"]
 
@@ -172,7 +172,6 @@ def _asked(
 def _plain_options() -> Any:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
+    options = quiet_options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     return options

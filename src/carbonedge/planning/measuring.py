@@ -7,10 +7,11 @@ back to the operators it stands for, in proportion to their multiply-accumulates
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from carbonedge.exceptions import ModelError
 from carbonedge.planning.fusion import optimizing_options, read_fusion
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
 from carbonedge.planning.samples import sample_inputs
 from carbonedge.planning.session import open_session, run_session
-from carbonedge.planning.sized import shapes_of, sized
+from carbonedge.planning.sized import input_shapes, sized
 from carbonedge.units import MS_PER_S
 
 __all__ = ["measure"]
@@ -66,9 +68,10 @@ def measure(
     ModelError
         If ONNX Runtime cannot run the model.
     """
+    run = open_session(model, providers=providers, sess_options=sess_options).run
     if feed is None:
         feed = sample_inputs(model, seed=0)
-    run = open_session(model, providers=providers, sess_options=sess_options).run
+        _check_sizes(model, run, feed)
     run_ms = _median_ms(lambda: run_session(run, None, feed))
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
@@ -89,12 +92,26 @@ def measure(
     time_ms *= (run_ms - overhead_ms) / time_ms.sum()
     return Profile(
         Conditions.here(model, providers, sess_options),
-        shapes_of(feed),
+        input_shapes(model, feed),
         tuple(operator.name for operator in model.operators),
         time_ms,
         overhead_ms,
         fusion.positions,
     )
+
+
+def _check_sizes(model: ModelGraph, run: Any, feed: Mapping[str, Any]) -> None:
+    """See whether a model runs with 1 for every size that it leaves open."""
+    try:
+        run_session(run, None, feed)
+    except ModelError as error:
+        sizes = (size for tensor in model.inputs for size in tensor.shape or ())
+        if all(isinstance(size, int) for size in sizes):
+            raise
+        raise ModelError(
+            f"{error}; sizes that the model leaves open were taken as 1: bring a request "
+            "(--input, in Python feed)"
+        ) from error
 
 
 def _proportions(work: NDArray[np.float64], members: Iterable[int]) -> NDArray[np.float64]:
@@ -160,16 +177,18 @@ def _kernel_times(
     return {name: float(np.median(times[WARM_UP_RUNS:])) for name, times in times_ms.items()}
 
 
-def _outermost(events: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _outermost(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Kernels that run for themselves, and not within the body of another."""
-    kernels = [e for e in events if e["cat"] == "Node" and e["name"].endswith(_KERNEL_SUFFIX)]
-    # Of two that start in the same microsecond the longer holds the other.
-    kernels.sort(key=lambda event: (event["tid"], event["ts"], -event["dur"]))
-    thread, until_us = None, 0
-    for event in kernels:
-        end_us = event["ts"] + event["dur"]
-        if event["tid"] == thread and end_us <= until_us:
+    found = []
+    body_since_us: dict[int, int] = {}
+    # A kernel is noted down when it ends: what stands before one with a body, and began on
+    # its thread since it did, is the body's. Ends are rounded, and may seem to overlap.
+    for event in reversed(events):
+        if event["cat"] != "Node" or not event["name"].endswith(_KERNEL_SUFFIX):
+            continue
+        if event["ts"] >= body_since_us.get(event["tid"], math.inf):
             continue
         if event["args"]["op_name"] in _WITH_BODIES:
-            thread, until_us = event["tid"], end_us
-        yield event
+            body_since_us[event["tid"]] = event["ts"]
+        found.append(event)
+    return found[::-1]

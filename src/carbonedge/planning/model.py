@@ -12,8 +12,8 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 from carbonedge.planning.arithmetic import Shape
 from carbonedge.planning.assembly import assemble
 from carbonedge.planning.boxing import can_box
-from carbonedge.planning.constants import separate_constants
-from carbonedge.planning.cuts import Crossings, Cut, crossings
+from carbonedge.planning.constants import ConstantSizes, separate_constants
+from carbonedge.planning.cuts import Crossings, Cut, crossings, cuts_at
 from carbonedge.planning.external import check_external
 from carbonedge.planning.inference import infer
 from carbonedge.planning.nested import graph_tensors, reads
@@ -22,7 +22,6 @@ from carbonedge.planning.order import Links, file_order, small_order
 from carbonedge.planning.reading import check, read
 from carbonedge.planning.tensor import Tensor, known_shape, size_mb, tensor
 from carbonedge.planning.work import WorkCounter
-from carbonedge.units import BYTES_PER_MB
 
 __all__ = ["Cut", "ModelGraph", "Operator", "Tensor", "load_model"]
 
@@ -129,12 +128,16 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     constants, varying = separate_constants(proto, read_by, initializers)
     varying = _needed(proto, read_by, varying)
     written = [name for number in varying for name in graph.node[number].output if name]
-    infos = infer(skeleton, proto, folder if external else None, written)
+    # Initializers and heavy constants are known for themselves.
+    heavy = {info.name: tensor(info) for info in skeleton.graph.input}
+    prepared = {name for number in constants for name in graph.node[number].output if name}
+    read = {name for number in varying for name in read_by[number]}
+    wanted = [*written, *sorted(read & prepared - heavy.keys())]
+    infos = infer(skeleton, proto, folder if external else None, wanted)
     infos |= {info.name: info for info in graph.input}
     tensors = {name: tensor(info) for name, info in infos.items()}
 
-    constant_names = {name for number in constants for name in graph.node[number].output}
-    constant_names |= initializers
+    constant_names = prepared | initializers
     links = {
         number: Links(
             tuple(name for name in read_by[number] if name not in constant_names),
@@ -142,13 +145,14 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
         )
         for number in varying
     }
-    shapes, sizes_mb = _shapes_and_sizes(graph, tensors)
+    shapes, sizes_mb = _shapes_and_sizes(graph, tensors | heavy)
     order = [varying[k] for k in small_order(list(links.values()), sizes_mb)]
 
     nodes = tuple(graph.node[number] for number in order)
     work = WorkCounter(skeleton, infos)
+    held = ConstantSizes(proto, constants, read_by, sizes_mb)
     operators = tuple(
-        operator(graph.node[number], read_by[number], constant_names, shapes, sizes_mb, work)
+        operator(graph.node[number], read_by[number], held, shapes, sizes_mb, work)
         for number in order
     )
     kept = {name: tensors.get(name) or Tensor(name, "", None, 0.0) for name in written}
@@ -157,7 +161,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     crossing = crossings(
         [links[number] for number in order],
         inputs,
-        outputs,
+        [info.name for info in graph.output],
         [[kept[name] for name in op.outputs] for op in operators],
     )
     return ModelGraph(
@@ -183,7 +187,7 @@ def _shapes_and_sizes(
     for sparse in graph.sparse_initializer:
         values = sparse.values
         shapes[values.name] = tuple(sparse.dims)
-        sizes_mb[values.name] = size_mb(tuple(values.dims), values.data_type)
+        sizes_mb[values.name] = size_mb(tuple(sparse.dims), values.data_type)
     for value in graph.initializer:
         shapes[value.name] = tuple(value.dims)
         sizes_mb[value.name] = size_mb(tuple(value.dims), value.data_type)
@@ -248,9 +252,6 @@ def _needed(
 
 def _cuts(crossing: Crossings, *, boxes: bool) -> tuple[Cut, ...]:
     ends = (0, crossing.positions)
-    obstacles, size = crossing.obstacles(boxes=boxes), crossing.bytes_at_all()
-    return tuple(
-        Cut(position, float(size[position]) / BYTES_PER_MB, crossing)
-        for position in range(crossing.positions + 1)
-        if position in ends or not obstacles[position]
-    )
+    obstacles = crossing.obstacles(boxes=boxes)
+    positions = range(crossing.positions + 1)
+    return cuts_at([p for p in positions if p in ends or not obstacles[p]], crossing)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import NodeProto
 
 from carbonedge.planning.arithmetic import Shape, paper_cost
-from carbonedge.planning.nested import nested_graphs, node_tensors
-from carbonedge.planning.tensor import size_mb
+from carbonedge.planning.constants import ConstantSizes
 from carbonedge.planning.work import WorkCounter
 
 __all__ = ["Operator", "operator"]
@@ -31,7 +30,10 @@ class Operator:
     macs
         Multiply-accumulates, those of its bodies included.
     parameter_mb
-        Of the constants it reads.
+        Of the constants it reads, and of those that its attributes and bodies bring along,
+        as they lie in a node's memory.
+    stored_mb
+        Of what these are made from, as it lies in a model's file: this is sent to a node.
     activation_mb
         Of what it puts out, and its bodies within, dynamic sizes taken as 1.
     """
@@ -43,6 +45,7 @@ class Operator:
     paper_cost: int
     macs: int
     parameter_mb: float
+    stored_mb: float
     activation_mb: float
 
     @property
@@ -54,7 +57,7 @@ class Operator:
 def operator(
     node: NodeProto,
     reads: Sequence[str],
-    constants: Collection[str],
+    constants: ConstantSizes,
     shapes: Mapping[str, Shape | None],
     sizes_mb: Mapping[str, float],
     work: WorkCounter,
@@ -68,7 +71,7 @@ def operator(
     reads
         What it reads, captured names included.
     constants
-        Names of all tensors that are the same for every request.
+        All that is the same for every request.
     shapes, sizes_mb
         Of tensors, as far as known.
     work
@@ -76,8 +79,7 @@ def operator(
     """
     inputs = tuple(dict.fromkeys(reads))
     read_shapes = [shapes.get(name) for name in node.input]
-    constant = [name for name in inputs if name in constants]
-    known = [shapes.get(name) for name in constant]
+    known = [shapes.get(name) for name in inputs if name in constants]
     parameters = sum(math.prod(shape) for shape in known if shape is not None)
     groups = next((a.i for a in node.attribute if a.name == "group"), 1)
     return Operator(
@@ -87,13 +89,7 @@ def operator(
         outputs=tuple(name for name in node.output if name),
         paper_cost=paper_cost(node.op_type, read_shapes, parameters, groups),
         macs=work.macs(node),
-        parameter_mb=sum(sizes_mb.get(name, 0.0) for name in constant) + _nested_mb(node),
+        parameter_mb=constants.held_mb(node, inputs),
+        stored_mb=constants.stored_mb(node, inputs),
         activation_mb=sum(sizes_mb.get(name, 0.0) for name in node.output) + work.body_mb(node),
     )
-
-
-def _nested_mb(node: NodeProto) -> float:
-    """Size of the constants that nested graphs bring along."""
-    if not any(True for _ in nested_graphs(node)):
-        return 0.0
-    return sum(size_mb(tuple(t.dims), t.data_type) for t in node_tensors(node))

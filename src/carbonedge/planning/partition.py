@@ -68,7 +68,9 @@ def partition(
         The plan may not have more.
     source
         The node where inputs arise and outputs return, so that their way counts; it need
-        not host a stage.
+        not host a stage. All of it goes along the stages: an input that is read late and
+        an output that is made early cross every cut between. An input that goes straight
+        to an output stays where it is, and what is the same for every request is not sent.
     strategy
         ``"exact"`` for the best plan; as baselines ``"paper"``, contiguous parts in the
         order of the cluster's nodes, whose costs by Eq. 5 are in proportion to the nodes'

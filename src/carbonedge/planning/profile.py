@@ -17,7 +17,7 @@ from carbonedge.exceptions import ModelError
 from carbonedge.planning.document import read_document
 from carbonedge.planning.fingerprint import fingerprint
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.sized import shapes_of
+from carbonedge.planning.sized import input_shapes
 
 __all__ = ["Conditions", "Profile", "read_profile"]
 
@@ -29,6 +29,7 @@ _CALLED = {
     "threads": "number of threads",
     "cpu": "CPU",
     "providers": "execution providers",
+    "options": "options",
 }
 
 
@@ -43,11 +44,13 @@ class Conditions:
     onnxruntime
         Its version.
     threads
-        Of ONNX Runtime within an operator; 0 for as many as there are cores.
+        Of ONNX Runtime within an operator; 0 for its own choice, which depends on the cores.
     cpu
-        The processor's name.
+        The processor's name, and how many cores there are.
     providers
         Execution providers, the first choice first.
+    options
+        ONNX Runtime's optimisation level and execution mode.
     """
 
     model: str
@@ -55,6 +58,7 @@ class Conditions:
     threads: int
     cpu: str
     providers: tuple[str, ...]
+    options: tuple[str, ...]
 
     @classmethod
     def here(
@@ -64,12 +68,14 @@ class Conditions:
         import onnxruntime
 
         chosen = onnxruntime.get_available_providers() if providers is None else providers
+        options = onnxruntime.SessionOptions() if sess_options is None else sess_options
         return cls(
             fingerprint(model),
             onnxruntime.__version__,
-            0 if sess_options is None else sess_options.intra_op_num_threads,
-            _cpu_name(),
+            options.intra_op_num_threads,
+            f"{_cpu_name()}, cores: {os.cpu_count()}",
             tuple(choice if isinstance(choice, str) else choice[0] for choice in chosen),
+            (options.graph_optimization_level.name, options.execution_mode.name),
         )
 
 
@@ -82,7 +88,7 @@ class Profile:
     conditions
         What they depend on.
     inputs
-        The shape of each input that was run.
+        The shape of each input that was run, as far as it has one.
     operators
         Names, in the model's order.
     time_ms
@@ -113,7 +119,8 @@ class Profile:
         feed: Mapping[str, Any] | None = None,
         node: str | None = None,
     ) -> None:
-        """Make sure that it is a model's, measured under the conditions that are wanted.
+        """Make sure that it is a model's, measured under the conditions that are wanted and
+        with inputs of the sizes that are wanted.
 
         Parameters
         ----------
@@ -122,7 +129,8 @@ class Profile:
         wanted
             Conditions of `model`.
         feed
-            Inputs that it is to be used for, when they are known.
+            Inputs that it is to be used for; without them the sizes that the model declares,
+            1 where it leaves one open.
         node
             That it was measured on, if not here: then only model and inputs count.
 
@@ -136,14 +144,21 @@ class Profile:
             for name, called in _CALLED.items()
             if name == "model" or node is None
         ]
-        for name, shape in shapes_of(feed or {}).items():
-            compared.append((f"input {name!r} of shape", self.inputs.get(name), shape))
         which = "the profile" if node is None else f"the profile of node {node!r}"
         for called, then, now in compared:
             if then != now:
                 raise ModelError(
                     f"{which} is stale: it was measured for {called} {_plain(then)} and this "
                     f"is {_plain(now)}; measure again with `carbonedge profile`"
+                )
+        shapes = input_shapes(model, feed)
+        for name in {**self.inputs, **shapes}:
+            then, now = self.inputs.get(name), shapes.get(name)
+            if then != now:
+                raise ModelError(
+                    f"{which} is stale: it was measured for input {name!r} of shape "
+                    f"{_plain(then)} and this is {_plain(now)}; give `carbonedge profile` and "
+                    "the plan the same --input (in Python: feed), or neither"
                 )
         if self.operators != tuple(operator.name for operator in model.operators):
             raise ModelError(
@@ -215,8 +230,8 @@ def _array(kind: type, value: Any) -> NDArray[np.float64]:
 
 def _plain(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    return str(value)
+        return ", ".join(map(str, value)) or "()"
+    return "unknown" if value is None else str(value)
 
 
 def _cpu_name() -> str:
@@ -224,8 +239,17 @@ def _cpu_name() -> str:
     import platform
 
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        text = ""
+    return _named(text) or platform.processor() or platform.machine()
+
+
+def _named(cpuinfo: str) -> str:
+    """What Linux calls a processor; of ARM's it tells the board, or numbers at least."""
+    fields = (line.partition(":") for line in cpuinfo.splitlines())
+    stated = {name.strip(): value.strip() for name, _, value in fields}
+    for name in ("model name", "Model", "Hardware"):
+        if stated.get(name):
+            return stated[name]
+    return " ".join(stated[name] for name in ("CPU implementer", "CPU part") if name in stated)

@@ -11,7 +11,7 @@ from onnx import ModelProto
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.reading import first_line
 
-__all__ = ["Openable", "open_session", "run_session"]
+__all__ = ["Openable", "open_session", "quiet_options", "run_session"]
 
 # Where a model in memory finds its external data (onnxruntime_session_options_config_keys.h).
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
@@ -25,6 +25,19 @@ class Openable(Protocol):
 
     @property
     def folder(self) -> Path | None: ...
+
+
+def quiet_options(threads: int = 0) -> Any:
+    """ONNX Runtime's options with so many threads within an operator, 0 for its own choice.
+
+    Nothing is logged: what fails is raised, and the same again on stderr helps nobody.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    return options
 
 
 def open_session(

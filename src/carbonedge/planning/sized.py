@@ -17,7 +17,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.tensor import tensor
 from carbonedge.planning.work import WorkCounter
 
-__all__ = ["shapes_of", "sized"]
+__all__ = ["input_shapes", "shapes_of", "sized"]
 
 
 def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
@@ -52,6 +52,8 @@ def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
     ).skeleton()
     written = [name for operator in model.operators for name in operator.outputs]
     infos = infer(skeleton, model.proto, model.folder, written)
+    sizes = _named_sizes(model, shapes)
+    infos = {name: _bound(info, sizes) for name, info in infos.items()}
     infos |= {info.name: info for info in inputs}
     known = {**model.tensors, **{t.name: t for t in model.outputs}}
     known |= {name: tensor(info) for name, info in infos.items() if name in known}
@@ -79,10 +81,47 @@ def shapes_of(feed: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: value.shape for name, value in feed.items() if isinstance(value, np.ndarray)}
 
 
+def input_shapes(
+    model: ModelGraph, feed: Mapping[str, Any] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of the inputs that a plan of a model is for: a request's, or the declared ones
+    with dynamic sizes taken as 1; none of sequences, maps and what has no known rank.
+    """
+    declared = {
+        tensor.name: tuple(size if isinstance(size, int) else 1 for size in tensor.shape)
+        for tensor in model.inputs
+        if tensor.shape is not None
+    }
+    given = shapes_of(feed or {})
+    return declared | {t.name: given[t.name] for t in model.inputs if t.name in given}
+
+
 def _of_shape(info: ValueInfoProto, shape: tuple[int, ...] | None) -> ValueInfoProto:
     if shape is None:
         return info
     return make_tensor_value_info(info.name, info.type.tensor_type.elem_type, shape)
+
+
+def _named_sizes(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """What the names of dynamic sizes stand for."""
+    return {
+        name: size
+        for tensor in model.inputs
+        for name, size in zip(tensor.shape or (), shapes.get(tensor.name, ()), strict=False)
+        if isinstance(name, str)
+    }
+
+
+def _bound(info: ValueInfoProto, sizes: Mapping[str, int]) -> ValueInfoProto:
+    """With sizes in the place of names that nothing but the file speaks of."""
+    if not any(d.dim_param in sizes for d in info.type.tensor_type.shape.dim):
+        return info
+    copy = ValueInfoProto()
+    copy.CopyFrom(info)
+    for dimension in copy.type.tensor_type.shape.dim:
+        if dimension.dim_param in sizes:
+            dimension.dim_value = sizes[dimension.dim_param]
+    return copy
 
 
 def _of_any_size(info: ValueInfoProto) -> ValueInfoProto:

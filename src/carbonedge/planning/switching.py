@@ -79,13 +79,13 @@ def switching_from(
     per_mb = _prices_per_mb(problem, prices)
     moving = np.zeros_like(problem.time_ms)
     stages = set()
-    parameter_mb = formulation.parameter_mb()
+    stored_mb = formulation.stored_mb()
     for stage in plan.stages:
         start, stop = position[stage.start], position[stage.stop]
         node = index.get(stage.node)
         if node is not None:
             stages.add((node, start, stop))
-            held = parameter_mb[start:stop, np.newaxis]
+            held = stored_mb[start:stop, np.newaxis]
             # Nothing is to be moved of an operator without parameters, even where no way is.
             moving[start:stop] = np.where(held > 0, held, 1.0) * np.where(held > 0, per_mb[node], 0)
     starting = []

@@ -20,6 +20,8 @@ from carbonedge.planning.tensor import size_mb
 
 __all__ = ["WorkCounter"]
 
+_CAPTURED = "carbonedge/"
+
 _logger = logging.getLogger(__name__)
 
 SMALL_CONSTANT = 64
@@ -83,7 +85,7 @@ class WorkCounter:
     def body_mb(self, node: NodeProto) -> float:
         """Size of what the bodies of a vertex put out within, in MB of 10^6 bytes.
 
-        One trip's, for the next uses the same memory.
+        One trip's, for the next uses the same memory. Constants within are no part of it.
         """
         return self._body_mb(self._with_bodies.get(node.name, node), self._known)
 
@@ -109,6 +111,7 @@ class WorkCounter:
                     sum(body.known[name].mb for name in inner.output if name in body.known)
                     + self._body_mb(inner, body.known)
                     for inner in body.graph.node
+                    if not _is_constant(inner)
                 )
                 for body in self._bodies(node, known)
             ),
@@ -201,6 +204,12 @@ def _repeats(node: NodeProto, known: Mapping[str, _Known]) -> int:
         if first is not None and first.shape:
             return int(first.shape[axis])
     return 1
+
+
+def _is_constant(node: NodeProto) -> bool:
+    # The skeleton has heavy ones captured from outside.
+    captured = node.op_type == "Identity" and node.input[0].startswith(_CAPTURED)
+    return captured or _is_standard(node, "Constant")
 
 
 def _is_standard(node: NodeProto, op_type: str) -> bool:

@@ -14,6 +14,7 @@ from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import ClusterError, ModelError
 from carbonedge.planning import ModelGraph, Plan, split
 from carbonedge.planning.boxing import carrier
+from carbonedge.planning.cuts import returning
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.units import BYTES_PER_MB, MEGABITS_PER_MB, MS_PER_S
 
@@ -48,7 +49,8 @@ class LocalStages:
     """The stages of a plan, run one after another here.
 
     Consecutive stages on one node become one. A node's time is what the stage took
-    here divided by the node's speed.
+    here divided by the node's speed. Where the plan has a source, outputs made early are
+    counted on every hop to the last stage, which returns them, as they are in plans.
 
     Parameters
     ----------
@@ -83,7 +85,8 @@ class LocalStages:
         names = [name for name, _ in stages]
         nodes = [cluster.nodes[cluster.index(name)] for name in names]
         parts = split(model, [start for _, start in stages[1:]])
-        crossing = {cut.position: cut for cut in model.cuts}
+        cuts = model.cuts if plan.source is None else returning(model.cuts)
+        crossing = {cut.position: cut for cut in cuts}
         self._stages = []
         for k, (node, part) in enumerate(zip(nodes, parts, strict=True)):
             session = open_session(part, providers=providers, sess_options=sess_options)

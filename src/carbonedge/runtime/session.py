@@ -20,9 +20,10 @@ from carbonedge.planning import (
     Profile,
     Tensor,
     load_model,
-    operator_costs,
     partition_for_mode,
+    sized,
 )
+from carbonedge.planning.costs import given_costs
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.local import LocalStages
 from carbonedge.runtime.turns import taking_turns
@@ -56,8 +57,9 @@ class InferenceSession:
         ``"local"``: every stage in this process.
     slo_ms
         The latency the plan may not exceed.
-    costs, profile, all_cuts
-        What the plan is made from; see `partition`.
+    costs, feed, profile, all_cuts
+        What the plan is made from; see `partition`. Requests may have other sizes than
+        `feed`, which the plan is for.
     providers, sess_options
         Passed on to ONNX Runtime for every stage.
 
@@ -86,6 +88,7 @@ class InferenceSession:
         runtime: str = "local",
         slo_ms: float | None = None,
         costs: str | OperatorCosts = "measured",
+        feed: Mapping[str, Any] | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
         all_cuts: bool = False,
         providers: Sequence[Any] | None = None,
@@ -100,17 +103,18 @@ class InferenceSession:
             )
         graph = load_model(model)
         if plan is None:
-            if isinstance(costs, str):
-                costs = operator_costs(
-                    graph,
-                    cluster.nodes,
-                    costs,
-                    profile=profile,
-                    all_cuts=all_cuts,
-                    providers=providers,
-                    sess_options=sess_options,
-                )
-            plan = partition_for_mode(graph, cluster, mode, slo_ms=slo_ms, costs=costs)
+            planned = graph if feed is None else sized(graph, feed)
+            costs = given_costs(
+                costs,
+                planned,
+                cluster.nodes,
+                feed=feed,
+                profile=profile,
+                all_cuts=all_cuts,
+                providers=providers,
+                sess_options=sess_options,
+            )
+            plan = partition_for_mode(planned, cluster, mode, slo_ms=slo_ms, costs=costs)
         self.plan = plan
         self._inputs = graph.inputs
         self._outputs = graph.outputs
