@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from carbonedge.planning.constants import separate_constants
 from carbonedge.planning.cuts import Crossings, Cut, crossings
 from carbonedge.planning.external import check_external
 from carbonedge.planning.inference import infer
-from carbonedge.planning.nested import graph_tensors, reads
+from carbonedge.planning.nested import function_tensors, graph_tensors, reads
 from carbonedge.planning.operators import Operator, operator
 from carbonedge.planning.order import Links, file_order, small_order
 from carbonedge.planning.reading import check, read
@@ -114,7 +115,8 @@ def load_model(model: str | os.PathLike[str] | ModelProto | ModelGraph) -> Model
 
 def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     graph = proto.graph
-    external = check_external(graph_tensors(graph), folder)
+    tensors_held = itertools.chain(graph_tensors(graph), *map(function_tensors, proto.functions))
+    external = check_external(tensors_held, folder)
     _sort_nodes(proto)
     _name_nodes(graph.node)
     read_by = [tuple(dict.fromkeys(reads(node))) for node in graph.node]

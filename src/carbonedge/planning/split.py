@@ -15,7 +15,7 @@ from carbonedge.planning.assembly import Assembly, assemble
 from carbonedge.planning.boxing import box_info, boxes, can_box, carrier, unboxes
 from carbonedge.planning.element_types import can_cross
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.nested import reads
+from carbonedge.planning.nested import graph_names, reads
 from carbonedge.planning.reading import check
 from carbonedge.planning.tensor import Tensor
 
@@ -183,14 +183,15 @@ class _Parts:
         self._stated = {info.name: info for info in graph.value_info}
         self._results = {info.name: info for info in graph.output}
         self._annotations = {note.tensor_name: note for note in graph.quantization_annotation}
+        self._taken = frozenset(graph_names(graph))
 
     def stage(self, start: int, stop: int, ends: _Ends) -> StageModel:
-        model = self._model
+        model, taken = self._model, self._taken
         reads_, passes = self._tensors(ends.reads), self._tensors(ends.passes)
-        inputs = {carrier(t): box_info(t, model.infos[t.name]) for t in reads_}
+        inputs = {carrier(t, taken): box_info(t, model.infos[t.name], taken) for t in reads_}
         # A result that is passed on as well is declared as it is to later stages.
         outputs = {name: self._results[name] for name in ends.results}
-        outputs |= {carrier(t): box_info(t, model.infos[t.name]) for t in passes}
+        outputs |= {carrier(t, taken): box_info(t, model.infos[t.name], taken) for t in passes}
 
         wanted = {name for operator in model.operators[start:stop] for name in operator.inputs}
         wanted.update(ends.results)
@@ -199,7 +200,7 @@ class _Parts:
         known = sorted({*inner, *wanted})
         assembly = assemble(
             model.proto,
-            (*unboxes(reads_), *nodes, *boxes(passes)),
+            (*unboxes(reads_, taken), *nodes, *boxes(passes, taken)),
             _present(self._initializers, known),
             _present(self._sparse, known),
             inputs.values(),
