@@ -81,9 +81,19 @@ def test_boundaries_keep_type_and_symbolic_shape() -> None:
     assert boundary.shape.dim[0].dim_param == "N"
 
 
-@pytest.mark.parametrize("positions", [[0], [8], [9], [3, 3], [4, 2], [-1]])
-def test_positions_must_rise_within_the_model(positions: list[int]) -> None:
-    with pytest.raises(ValueError, match="cut"):
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([0], "cut at 0 has no operators on both sides"),
+        ([8], "between 1 and 7"),
+        ([9], "cut at 9 "),
+        ([-1], "cut at -1 "),
+        ([3, 3], "cut 3 is given twice"),
+        ([4, 2], "cut 2 follows 4"),
+    ],
+)
+def test_positions_must_rise_within_the_model(positions: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         split(load_model(models.layers()), positions)
 
 
