@@ -104,7 +104,13 @@ def _inferred(skeleton: ModelProto, stated: Iterable[ValueInfoProto]) -> Infos:
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         _logger.info("onnx cannot infer the model's shapes: %s", error)
         return {}
-    return {info.name: info for info in inferred.graph.value_info}
+    infos = {info.name: info for info in inferred.graph.value_info}
+    for info in infos.values():
+        for dimension in info.type.tensor_type.shape.dim:
+            # So onnx 1.23 multiplies sizes it does not know, as of Attention.
+            if dimension.HasField("dim_value") and not dimension.dim_value:
+                dimension.Clear()
+    return infos
 
 
 def _merged(known: Mapping[str, ValueInfoProto], more: Mapping[str, ValueInfoProto]) -> Infos:
