@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from carbonedge.cli import options
-from carbonedge.cli.inputs import read_feed
+from carbonedge.cli.inputs import print_made_up, read_feed
 from carbonedge.cli.tables import print_profile
-from carbonedge.planning import ModelGraph, Profile, load_model, measure, sized
+from carbonedge.planning import ModelGraph, Profile, load_model, measure
+from carbonedge.planning.samples import for_request
 
 __all__ = ["profile"]
 
@@ -31,9 +32,8 @@ def profile(
     import onnxruntime
 
     graph = load_model(model)
-    feed = read_feed(input_path, graph)
-    if feed is not None:
-        graph = sized(graph, feed)
+    declared = graph.inputs
+    graph, feed = for_request(graph, read_feed(input_path, graph))
     sess_options = onnxruntime.SessionOptions()
     sess_options.intra_op_num_threads = threads
     # What fails is raised; the same again on stderr helps nobody.
@@ -45,6 +45,8 @@ def profile(
         click.echo(json.dumps(_document(graph, measured), indent=2))
         return
     click.echo(graph.summary())
+    if input_path is None:
+        print_made_up(declared, feed)
     print_profile(graph, measured)
 
 

@@ -17,7 +17,7 @@ from carbonedge.planning.fusion import fusion
 from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile, read_profile
-from carbonedge.planning.sized import sized
+from carbonedge.planning.samples import for_request
 
 __all__ = ["SOURCES", "OperatorCosts", "operator_costs"]
 
@@ -71,8 +71,8 @@ def operator_costs(
     source
         One of `SOURCES`.
     feed
-        Inputs to measure with, or to count with; made up, with dynamic sizes 1, when
-        left out.
+        Inputs to measure with, or to count with. When left out, those measured with are
+        made up, see `made_up_request`, and what is counted has dynamic sizes of 1.
     profile
         What was measured here before, or the file it is in: nothing is measured then.
     node_profiles
@@ -100,8 +100,8 @@ def operator_costs(
         raise ModelError("nothing in the model depends on its inputs: there is nothing to plan")
     of_nodes = dict(node_profiles or {})
     _check_profiles(nodes, source, profile, of_nodes)
-    if feed is not None:
-        model = sized(model, feed)
+    if feed is not None or source == "measured":
+        model, feed = for_request(model, feed)
     _check_memory(model, nodes)
     if source == "measured":
         costs = _measured(model, nodes, feed, profile, of_nodes, providers, sess_options)

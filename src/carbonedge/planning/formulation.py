@@ -21,7 +21,7 @@ from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
 from carbonedge.planning.profile import Profile
-from carbonedge.planning.sized import sized
+from carbonedge.planning.samples import for_request
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -169,8 +169,8 @@ def formulate(
     for node in cluster.nodes:
         node.known_intensity()
     graph = load_model(model)
-    if feed is not None:
-        graph = sized(graph, feed)
+    if feed is not None or costs == "measured":
+        graph, feed = for_request(graph, feed)
     if isinstance(costs, str):
         costs = operator_costs(
             graph,

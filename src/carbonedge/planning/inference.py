@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
@@ -13,7 +12,7 @@ from onnx.helper import make_tensor_value_info, make_value_info
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.element_types import dtype_of, type_of
-from carbonedge.planning.session import open_session
+from carbonedge.planning.session import open_session, quiet_options
 
 __all__ = ["infer"]
 
@@ -159,7 +158,7 @@ def _asked(
             for name in names:
                 if name not in present:
                     outputs.add().name = name
-            session = open_session(model, folder=folder, sess_options=_plain_options())
+            session = open_session(model, folder=folder, sess_options=quiet_options(optimise=False))
         except ModelError as error:
             reasons.append(str(error))
         else:
@@ -173,12 +172,3 @@ def _asked(
             del outputs[count:]
     _logger.info("types of %d tensors stay unknown: %s", len(names), reasons[-1])
     return {}
-
-
-def _plain_options() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    return options

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from carbonedge.planning.fusion import optimizing_options, read_fusion
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import made_up_request
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.planning.sized import shapes_of, sized
 from carbonedge.units import MS_PER_S
@@ -56,7 +56,7 @@ def measure(
     model
         From `load_model`.
     feed
-        Inputs by name; made up, with dynamic sizes 1, when left out.
+        Inputs by name; see `made_up_request` for what they are when left out.
     providers, sess_options
         ONNX Runtime's. Of the options the profiled runs take over threads, execution
         mode and optimisation level.
@@ -66,9 +66,9 @@ def measure(
     ModelError
         If ONNX Runtime cannot run the model.
     """
-    if feed is None:
-        feed = sample_inputs(model, seed=0)
     run = open_session(model, providers=providers, sess_options=sess_options).run
+    if feed is None:
+        feed = made_up_request(model, run=run)
     run_ms = _median_ms(lambda: run_session(run, None, feed))
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)

@@ -15,6 +15,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.plan import Plan
 from carbonedge.planning.problem import TIME_LIMIT_S
 from carbonedge.planning.profile import Profile
+from carbonedge.planning.samples import for_request
 from carbonedge.planning.search import Limits, prices_of
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.planning.strategies import (
@@ -79,7 +80,8 @@ def partition(
     costs
         ``"measured"`` here, ``"macs"``, ``"paper"``, or costs from `operator_costs`.
     feed
-        Inputs whose sizes the plan is for, and to measure with.
+        Inputs whose sizes the plan is for, and to measure with; made up when left out, with
+        sizes that the model runs on where it leaves them open.
     profile, all_cuts
         See `operator_costs`, which has them in it when it made `costs`.
     providers, sess_options
@@ -156,6 +158,8 @@ def partition_for_mode(
     if mode not in modes:
         raise ValueError(f"mode {mode!r} is not known: choose one of {', '.join(modes)}")
     if isinstance(costs, str):
+        if costs == "measured":
+            model, _ = for_request(model)
         costs = operator_costs(model, cluster.nodes, costs)
 
     def best(objective: str, slo_ms: float | None) -> Plan:

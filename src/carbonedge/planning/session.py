@@ -11,7 +11,7 @@ from onnx import ModelProto
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.reading import first_line
 
-__all__ = ["Openable", "open_session", "run_session"]
+__all__ = ["Openable", "open_session", "quiet_options", "run_session"]
 
 # Where a model in memory finds its external data (onnxruntime_session_options_config_keys.h).
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
@@ -74,6 +74,17 @@ def open_session(
         raise ModelError(
             f"ONNX Runtime {onnxruntime.__version__} cannot load the model: {reason}"
         ) from error
+
+
+def quiet_options(*, optimise: bool = True) -> Any:
+    """Options under which what fails is raised, and not said on stderr too."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
 
 
 def _set_folder(sess_options: Any, folder: str) -> None:

@@ -23,6 +23,7 @@ from carbonedge.planning import (
     operator_costs,
     partition_for_mode,
 )
+from carbonedge.planning.samples import for_request
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.local import LocalStages
 from carbonedge.runtime.turns import taking_turns
@@ -100,9 +101,12 @@ class InferenceSession:
             )
         graph = load_model(model)
         if plan is None:
+            planned = graph
             if isinstance(costs, str):
+                if costs == "measured":
+                    planned, _ = for_request(graph)
                 costs = operator_costs(
-                    graph,
+                    planned,
                     cluster.nodes,
                     costs,
                     profile=profile,
@@ -110,7 +114,7 @@ class InferenceSession:
                     providers=providers,
                     sess_options=sess_options,
                 )
-            plan = partition_for_mode(graph, cluster, mode, slo_ms=slo_ms, costs=costs)
+            plan = partition_for_mode(planned, cluster, mode, slo_ms=slo_ms, costs=costs)
         self.plan = plan
         self._inputs = graph.inputs
         self._outputs = graph.outputs
