@@ -157,6 +157,18 @@ HARD: dict[str, tuple[str, dict[str, Any]]] = {
         }""",
         {"x": np.repeat(X, 3, axis=0)},
     ),
+    "a length that only ONNX Runtime knows": (
+        """<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (float[N,1,2,2] x) => (float[N,1,P,Q] y)
+        <int64[1] zero = {0}, int64[1] two = {2}, int64[2] larger = {4, 4}> {
+            a = com.microsoft.Gelu(x)
+            s = Shape(a)
+            kept = Slice(s, zero, two, zero)
+            sizes = Concat <axis = 0> (kept, larger)
+            y = Resize <mode = "nearest"> (a, , , sizes)
+        }""",
+        {"x": X.reshape(1, 1, 2, 2)},
+    ),
     "quantised operators": (
         """<ir_version: 8, opset_import: ["" : 17]>
         g (float[2,4] x) => (float[2,2] y)

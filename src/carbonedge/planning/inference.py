@@ -33,7 +33,7 @@ _SAME_RANK = {"Binarizer", "Imputer", "Normalizer", "Scaler"}
 
 
 def infer(
-    skeleton: ModelProto, whole: ModelProto, folder: Path | None, names: Iterable[str]
+    skeleton: ModelProto, whole: ModelProto, folder: Path | None, names: Sequence[str]
 ) -> Infos:
     """Types and shapes of a model's tensors, as far as anyone knows.
 
@@ -60,6 +60,8 @@ def infer(
     infos = _merged(infos, stated)
     unclear = [name for name in names if not _is_clear(infos.get(name))]
     if unclear:
+        # Sizes that follow from theirs are open too.
+        unclear += [name for name in names if name in infos and _is_open_somewhere(infos[name])]
         infos = _merged(infos, _asked(skeleton, whole, folder, unclear))
         ranks = _ranks(skeleton, infos)
         if ranks:
@@ -140,6 +142,10 @@ def _fill_shape(info: ValueInfoProto, other: ValueInfoProto) -> None:
 def _is_open(dimension: TensorShapeProto.Dimension) -> bool:
     # ONNX numbers what it cannot name.
     return not dimension.WhichOneof("value") or dimension.dim_param.startswith("unk__")
+
+
+def _is_open_somewhere(info: ValueInfoProto) -> bool:
+    return any(map(_is_open, info.type.tensor_type.shape.dim))
 
 
 def _asked(
