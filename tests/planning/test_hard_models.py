@@ -178,6 +178,27 @@ def test_a_local_function_goes_to_the_stages_that_call_it() -> None:
     assert called == [["Tanh"], ["Tanh", "Twice"], []]
 
 
+def test_what_onnx_runtime_optimised_is_split_although_onnx_knows_not_all_of_it() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 13]>
+        g (float[N,4] x, bool flag) => (float[N,4] y) <float[4] w = {1, 2, 3, 4}> {
+            a = LayerNormalization(x, w)
+            b = SimplifiedLayerNormalization(a, w)
+            c = If (flag) <
+                then_branch = then () => (float[N,4] t) { t = LayerNormalization(b, w) },
+                else_branch = other () => (float[N,4] e) { e = Identity(b) }>
+            y = Tanh(c)
+        }""")
+    feed = {"x": np.repeat(X, 3, axis=0), "flag": np.array(True)}
+    graph = load_model(model)
+    assert graph.tensors["b"].shape == ("N", 4)
+    stages = split(graph, [1, 2, 3])
+    assert [stage.proto.graph.node[0].op_type for stage in stages[:2]] == [
+        "LayerNormalization",
+        "SimplifiedLayerNormalization",
+    ]
+    assert largest_difference(run_whole(model, feed), run_stages(graph, stages, feed)) <= CLOSE
+
+
 def test_random_numbers_are_drawn_in_one_stage_only() -> None:
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
         g (float[1,4] x) => (float[1,4] y, float[1,4] z) {

@@ -27,6 +27,7 @@ from onnx import (
 from onnx.external_data_helper import uses_external_data
 from onnx.helper import make_node, make_tensor_value_info
 
+from carbonedge.planning.borrowed import replace_borrowed
 from carbonedge.planning.nested import (
     function_tensors,
     graph_names,
@@ -150,6 +151,7 @@ class Assembly:
             copy.CopyFrom(function)
             for tensor in filter(is_heavy, function_tensors(copy)):
                 _hollow(tensor)
+        replace_borrowed(model)
         return model
 
 
