@@ -76,12 +76,20 @@ def open_session(
         ) from error
 
 
+# A product with weights of 8 bits is else computed in 8 bits, if what it is multiplied with
+# was not quantised in the same session.
+_PRODUCT_ACCURACY = ("session.qdq_matmulnbits_accuracy_level", "1")
+
+
 def quiet_options(*, optimise: bool = True) -> Any:
-    """Options under which what fails is raised, and not said on stderr too."""
+    """Options under which what fails is raised, and not said on stderr too, and nothing is
+    computed with fewer bits than it has.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry(*_PRODUCT_ACCURACY)
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options

@@ -29,8 +29,8 @@ from carbonedge.runtime.feeds import FeedChecker
 __all__ = ["OutputDifference", "Verification", "verify"]
 
 UNITS = 4
-"""In the last place of an output's largest value, of float16 where the model has any: at a
-cut is rounded what is not within a stage."""
+"""In the last place of an output's largest value, of float16 where the model has any, times
+the root of the number of cuts: at each is rounded what is not within a stage."""
 
 WOBBLES = 4
 """Times what ONNX Runtime's own optimisation of the whole changes."""
@@ -167,7 +167,8 @@ def verify(
         actual = _stages_answer(manifest, Path(folder), names, request)
         explained = [0.0] * len(names)
         if largest_difference(expected, actual) > TOLERANCE:
-            explained = _explained(graph, Path(path), names, request, expected)
+            units = UNITS * math.sqrt(max(len(manifest.cuts), 1))
+            explained = _explained(graph, Path(path), names, request, expected, units)
         found = Verification(
             Path(path).name,
             len(manifest.stages),
@@ -221,13 +222,14 @@ def _explained(
     names: Sequence[str],
     feed: Mapping[str, Any],
     expected: Sequence[Any],
+    units: float,
 ) -> list[float]:
     """What rounding explains: of the coarsest type, or of ONNX Runtime's own choices."""
     plain = _whole_answer(path, names, feed, optimise=False)
     half = any("float16" in tensor.dtype for tensor in graph.tensors.values())
     epsilon = FLOAT16_EPSILON if half else 0.0
     return [
-        max(UNITS * unit_difference(whole, epsilon), WOBBLES * largest_difference(whole, other))
+        max(units * unit_difference(whole, epsilon), WOBBLES * largest_difference(whole, other))
         for whole, other in zip(expected, plain, strict=True)
     ]
 
