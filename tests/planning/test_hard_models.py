@@ -199,6 +199,13 @@ def test_what_onnx_runtime_optimised_is_split_although_onnx_knows_not_all_of_it(
     assert largest_difference(run_whole(model, feed), run_stages(graph, stages, feed)) <= CLOSE
 
 
+def test_an_output_without_a_shape_is_given_one() -> None:
+    model = hard_model("operators whose types only ONNX Runtime knows")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    graph = assert_survives_every_cut(model, {"x": np.repeat(X, 3, axis=0)})
+    assert graph.outputs[0].shape == ("N", 4)
+
+
 def test_random_numbers_are_drawn_in_one_stage_only() -> None:
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
         g (float[1,4] x) => (float[1,4] y, float[1,4] z) {

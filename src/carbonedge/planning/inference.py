@@ -14,7 +14,7 @@ from carbonedge.exceptions import ModelError
 from carbonedge.planning.element_types import dtype_of, type_of
 from carbonedge.planning.session import open_session, quiet_options
 
-__all__ = ["infer"]
+__all__ = ["declare_outputs", "infer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +68,17 @@ def infer(
             infos = _merged(infos, ranks)
             infos = _merged(infos, _inferred(skeleton, infos.values()))
     return infos
+
+
+def declare_outputs(skeleton: ModelProto, whole: ModelProto, folder: Path | None) -> None:
+    """Give outputs a shape that a file declares without, as ONNX Runtime permits."""
+    missing = [info.name for info in whole.graph.output if not _is_clear(info)]
+    if missing:
+        infos = infer(skeleton, whole, folder, missing)
+        for model in (skeleton, whole):
+            for info in model.graph.output:
+                if info.name in missing and info.name in infos:
+                    info.CopyFrom(infos[info.name])
 
 
 def _ranks(skeleton: ModelProto, infos: Infos) -> Infos:

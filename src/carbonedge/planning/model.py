@@ -16,7 +16,7 @@ from carbonedge.planning.boxing import can_box
 from carbonedge.planning.constants import separate_constants
 from carbonedge.planning.cuts import Crossings, Cut, crossings
 from carbonedge.planning.external import check_external
-from carbonedge.planning.inference import infer
+from carbonedge.planning.inference import declare_outputs, infer
 from carbonedge.planning.nested import function_tensors, graph_tensors, reads
 from carbonedge.planning.operators import Operator, operator
 from carbonedge.planning.order import Links, file_order, small_order
@@ -124,6 +124,8 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     skeleton = assemble(
         proto, graph.node, graph.initializer, graph.sparse_initializer, graph.input, graph.output
     ).skeleton()
+    folder = folder if external else None
+    declare_outputs(skeleton, proto, folder)
     check(name, skeleton)
 
     initializers = {value.name for value in graph.initializer}
@@ -131,7 +133,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     constants, varying = separate_constants(proto, read_by, initializers)
     varying = _needed(proto, read_by, varying)
     written = [name for number in varying for name in graph.node[number].output if name]
-    infos = infer(skeleton, proto, folder if external else None, written)
+    infos = infer(skeleton, proto, folder, written)
     infos |= {info.name: info for info in graph.input}
     tensors = {name: tensor(info) for name, info in infos.items()}
 
@@ -164,7 +166,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     )
     return ModelGraph(
         proto=proto,
-        folder=folder if external else None,
+        folder=folder,
         nodes=nodes,
         constants=tuple(graph.node[number] for number in constants),
         operators=operators,
