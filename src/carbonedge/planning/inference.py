@@ -179,7 +179,11 @@ def _asked(
         except ModelError as error:
             reasons.append(str(error))
         else:
-            answers = {arg.name: type_of(arg.type, arg.shape) for arg in session.get_outputs()}
+            answers = {
+                # ONNX Runtime infers as onnx does, sizes of 0 included.
+                arg.name: type_of(arg.type, [size or None for size in arg.shape])
+                for arg in session.get_outputs()
+            }
             return {
                 name: make_value_info(name, type_)
                 for name in names
