@@ -15,7 +15,7 @@ import pytest
 from carbonedge import Cluster, InferenceSession, Link, Node, Plan, load_model, partition
 from carbonedge.experiments import light_model
 from carbonedge.planning import ModelGraph
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import made_up_request
 
 MODELS_VARIABLE = "CARBONEDGE_MODELS"
 RUN_S = 12.0
@@ -59,7 +59,7 @@ def _ratio(graph: ModelGraph, cluster: Cluster, plan: Plan, threads: int) -> flo
     of the machine hits both and neither finds its memory taken every time.
     """
     assert len(plan.stages) == 3
-    feed = sample_inputs(graph, seed=0)
+    feed = made_up_request(graph, seed=0)
     # Threads that the whole leaves spinning would slow the stages, which run next.
     options = _options(threads)
     options.add_session_config_entry("session.force_spinning_stop", "1")

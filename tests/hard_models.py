@@ -139,6 +139,15 @@ HARD: dict[str, tuple[str, dict[str, Any]]] = {
         }""",
         {"x": X, "shape": np.array([2, 1, 2])},
     ),
+    "a size that onnx 1.23 infers as 0": (
+        """<ir_version: 11, opset_import: ["" : 23, "com.microsoft" : 1]>
+        g (float[B,N,D] q, float[B,M,D] k) => (float[B,N,D] y) {
+            a = Attention <q_num_heads = 2, kv_num_heads = 2> (q, k, k)
+            b = com.microsoft.Gelu(a)
+            y = Neg(b)
+        }""",
+        {"q": X.reshape(1, 1, 4), "k": np.arange(8, dtype=np.float32).reshape(1, 2, 4)},
+    ),
     "operators whose types only ONNX Runtime knows": (
         """<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
         g (float[N,4] x) => (float[N,4] y) <float[4] bias = {1, 2, 3, 4}> {
@@ -147,6 +156,18 @@ HARD: dict[str, tuple[str, dict[str, Any]]] = {
             y = Neg(b)
         }""",
         {"x": np.repeat(X, 3, axis=0)},
+    ),
+    "a length that only ONNX Runtime knows": (
+        """<ir_version: 8, opset_import: ["" : 17, "com.microsoft" : 1]>
+        g (float[N,1,2,2] x) => (float[N,1,P,Q] y)
+        <int64[1] zero = {0}, int64[1] two = {2}, int64[2] larger = {4, 4}> {
+            a = com.microsoft.Gelu(x)
+            s = Shape(a)
+            kept = Slice(s, zero, two, zero)
+            sizes = Concat <axis = 0> (kept, larger)
+            y = Resize <mode = "nearest"> (a, , , sizes)
+        }""",
+        {"x": X.reshape(1, 1, 2, 2)},
     ),
     "quantised operators": (
         """<ir_version: 8, opset_import: ["" : 17]>

@@ -170,6 +170,12 @@ def valid_convolution() -> ModelProto:
     return _model([make_node("Conv", ["x", "w"], ["y"])], inputs, outputs, weights)
 
 
+def of_seven() -> ModelProto:
+    """One input, of seven numbers, which only running it tells."""
+    nodes = [make_node("Reshape", ["x", "shape"], ["a"]), make_node("Tanh", ["a"], ["y"])]
+    return _model(nodes, [_floats("x", "N")], [_floats("y", 7)], {"shape": np.array([7])})
+
+
 def weights_within_branches() -> ModelProto:
     """An If whose branches bring 64 floats each."""
     branches = {

@@ -200,3 +200,18 @@ def fused_product() -> onnx.ModelProto:
         model.graph.initializer.append(onnx.numpy_helper.from_array(values, name))
     assert isinstance(model, onnx.ModelProto)
     return model
+
+
+def test_all_commands_make_up_the_same_request(capsys: pytest.CaptureFixture[str]) -> None:
+    onnx.save(models.valid_convolution(), "model.onnx")
+    _, out, _ = call(capsys, "profile", "model.onnx", "-o", "p.json")
+    assert "made up: x 1x1x64x64; --input brings others." in out
+    assert read_profile("p.json").inputs == {"x": (1, 1, 64, 64)}
+    code, out, err = call(capsys, *PLAN, "--profile", "p.json")
+    assert (code, err) == (0, "")
+    assert "made up: x 1x1x64x64; --input brings others." in out
+    assert json.loads(call(capsys, *PLAN, "--json")[1])["latency_ms"] > 0
+    run = ("run", *PLAN[1:], "--profile", "p.json", "--requests", "2")
+    assert call(capsys, *run)[0] == 0
+    np.savez("input.npz", x=np.ones((1, 1, 9, 9), np.float32))
+    assert "made up" not in call(capsys, *PLAN, "--input", "input.npz")[1]

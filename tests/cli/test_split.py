@@ -93,12 +93,12 @@ def test_verify_gives_a_wrong_split_away(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("at", "message"),
     [
-        ("0", "cut 0 follows 0: give rising positions between 1 and 7"),
-        ("8", "cut 8 follows 8"),
-        ("9", "give rising positions between 1 and 7"),
-        ("5,3", "cut 3 follows 5"),
-        ("3,3", "cut 3 follows 3"),
-        ("-1", "cut -1 follows 0"),
+        ("0", "a cut at 0 has no operators on both sides"),
+        ("8", "the model has 8, so give positions between 1 and 7"),
+        ("9", "a cut at 9 has no operators on both sides"),
+        ("-1", "a cut at -1 has no operators on both sides"),
+        ("5,3", "cut 3 follows 5: give each position once, in rising order"),
+        ("3,3", "cut 3 is given twice: give each position once"),
         ("3;5", "not whole numbers with commas"),
         ("", "not whole numbers with commas"),
         ("1.5", "not whole numbers with commas"),

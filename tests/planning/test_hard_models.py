@@ -17,9 +17,12 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from carbonedge import ModelError, ModelGraph, load_model
 from carbonedge.planning import StageModel, split
-from carbonedge.planning.assembly import assemble
+from carbonedge.planning.assembly import assemble, is_heavy
 from carbonedge.planning.difference import largest_difference
+from carbonedge.planning.nested import node_tensors
 from carbonedge.planning.session import open_session
+from carbonedge.planning.stage_files import split_to_folder
+from carbonedge.runtime.verification import verify
 
 CLOSE = 1e-6
 
@@ -128,6 +131,81 @@ def test_a_tensor_of_unknown_rank_crosses_in_a_sequence() -> None:
     assert first.outputs == second.inputs == ("b/boxed",)
 
 
+@pytest.mark.parametrize("what", HARD)
+def test_its_stages_can_be_split_again(what: str) -> None:
+    feed = HARD[what][1]
+    whole = run_whole(hard_model(what), feed)
+    graph = load_model(hard_model(what))
+    for cut in graph.cuts[1:-1]:
+        tensors = dict(feed)
+        for stage in split(graph, [cut.position]):
+            again = load_model(stage.proto)
+            parts = split(again, [inner.position for inner in again.cuts[1:-1]])
+            for part in parts:
+                onnx.checker.check_model(part.proto, full_check=True)
+            given = {name: tensors[name] for name in stage.inputs}
+            tensors.update(zip(stage.outputs, run_stages(again, parts, given), strict=True))
+        results = [tensors[output.name] for output in graph.outputs]
+        assert largest_difference(whole, results) <= CLOSE
+
+
+def test_a_box_takes_no_name_that_a_model_has_given() -> None:
+    graph = hard_model("a rank that is known to nobody").graph
+    nodes = {node.output[0]: node for node in graph.node}
+    nodes["a"].output[0] = nodes["b"].input[0] = "b/boxed"
+    nodes["c"].output[0] = nodes["y"].input[0] = "carbonedge/first"
+    model = hard_model("a rank that is known to nobody")
+    model.graph.CopyFrom(graph)
+    feed = HARD["a rank that is known to nobody"][1]
+    assert_survives_every_cut(model, feed)
+    assert split(load_model(model), [2])[0].outputs == ("b/boxed_",)
+
+
+def test_what_is_left_out_of_a_skeleton_takes_no_name_of_the_models() -> None:
+    model = hard_models.heavy_everywhere()
+    model.graph.node[0].output[0] = "carbonedge/0"
+    for node in model.graph.node:
+        for graph in (attribute.g for attribute in node.attribute):
+            for inner in graph.node:
+                inner.input[:] = ["carbonedge/0" if name == "a" else name for name in inner.input]
+    feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(True)}
+    assert_survives_every_cut(model, feed)
+
+
+def test_a_local_function_goes_to_the_stages_that_call_it() -> None:
+    graph = load_model(hard_model("local functions, one of them of an operator's name"))
+    called = [[f.name for f in stage.proto.functions] for stage in split(graph, [1, 2])]
+    assert called == [["Tanh"], ["Tanh", "Twice"], []]
+
+
+def test_what_onnx_runtime_optimised_is_split_although_onnx_knows_not_all_of_it() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 13]>
+        g (float[N,4] x, bool flag) => (float[N,4] y) <float[4] w = {1, 2, 3, 4}> {
+            a = LayerNormalization(x, w)
+            b = SimplifiedLayerNormalization(a, w)
+            c = If (flag) <
+                then_branch = then () => (float[N,4] t) { t = LayerNormalization(b, w) },
+                else_branch = other () => (float[N,4] e) { e = Identity(b) }>
+            y = Tanh(c)
+        }""")
+    feed = {"x": np.repeat(X, 3, axis=0), "flag": np.array(True)}
+    graph = load_model(model)
+    assert graph.tensors["b"].shape == ("N", 4)
+    stages = split(graph, [1, 2, 3])
+    assert [stage.proto.graph.node[0].op_type for stage in stages[:2]] == [
+        "LayerNormalization",
+        "SimplifiedLayerNormalization",
+    ]
+    assert largest_difference(run_whole(model, feed), run_stages(graph, stages, feed)) <= CLOSE
+
+
+def test_an_output_without_a_shape_is_given_one() -> None:
+    model = hard_model("operators whose types only ONNX Runtime knows")
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    graph = assert_survives_every_cut(model, {"x": np.repeat(X, 3, axis=0)})
+    assert graph.outputs[0].shape == ("N", 4)
+
+
 def test_random_numbers_are_drawn_in_one_stage_only() -> None:
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17, "own" : 1]>
         g (float[1,4] x) => (float[1,4] y, float[1,4] z) {
@@ -229,8 +307,57 @@ def test_weights_within_branches_may_be_external_too(tmp_path: Path) -> None:
     assert largest_difference(expected, run_stages(graph, split(graph, [1, 2]), feed)) <= CLOSE
 
 
-def test_no_large_tensor_is_in_what_is_checked() -> None:
+def calls(*, within_branch: bool, as_argument: bool) -> ModelProto:
+    """A large tensor in a local function: in its body, a branch in there, or its argument."""
     model = hard_models.heavy_everywhere()
+    nodes = {node.output[0]: node for node in model.graph.node}
+    function = onnx.FunctionProto(domain="own", name="Times", input=["a"], output=["b"])
+    function.opset_import.add(domain="", version=17)
+    call = helper.make_node("Times", ["a"], ["b"], domain="own")
+    if within_branch:
+        flag = numpy_helper.from_array(np.array(True))
+        function.node.add().CopyFrom(helper.make_node("Constant", [], ["flag"], value=flag))
+        function.node.add().CopyFrom(nodes["b"])
+    else:
+        function.node.add().CopyFrom(nodes["c"])
+        function.node.add().CopyFrom(helper.make_node("MatMul", ["a", "c"], ["b"]))
+    if as_argument:
+        call.attribute.add().CopyFrom(nodes["c"].attribute[0])
+        function.attribute.append("value")
+        argument = function.node[0].attribute[0]
+        argument.ClearField("t")
+        argument.ref_attr_name = "value"
+    nodes["b"].CopyFrom(call)
+    model.opset_import.add(domain="own", version=1)
+    model.functions.append(function)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("within_branch", "as_argument"), [(False, False), (True, False), (False, True)]
+)
+def test_weights_of_local_functions_may_be_external_too(
+    tmp_path: Path, within_branch: bool, as_argument: bool
+) -> None:
+    feed = {"x": np.ones((1, 48), np.float32), "flag": np.array(True)}
+    model = calls(within_branch=within_branch, as_argument=as_argument)
+    expected = run_whole(model, feed)
+    holders = [*model.graph.node, *model.functions[0].node]
+    tensors = [t for node in holders for t in node_tensors(node) if t.raw_data and is_heavy(t)]
+    for number, tensor in enumerate(tensors):
+        make_external(tensor, tmp_path, f"data/{number}.bin")
+    assert model.ByteSize() < 48 * 48 * 4 + 3000  # but for the initializer
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    graph = load_model(path)
+    assert graph.tensors["b"].shape == (1, 48)
+    assert largest_difference(expected, run_stages(graph, split(graph, [1, 2]), feed)) <= CLOSE
+    split_to_folder(path, [1, 2], tmp_path / "stages")
+    assert verify(path, tmp_path / "stages", feed).largest_difference <= CLOSE
+
+
+def test_no_large_tensor_is_in_what_is_checked() -> None:
+    model = calls(within_branch=True, as_argument=False)
     graph = model.graph
     assembly = assemble(model, graph.node, graph.initializer, (), graph.input, graph.output)
     assert model.ByteSize() > 6 * 48 * 48 * 4

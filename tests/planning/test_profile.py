@@ -307,9 +307,13 @@ def test_costs_for_some_sizes_are_refused_for_a_plan_of_others(
     costs = operator_costs(open_graph, cluster.nodes, feed=feed, profile=by_rows[5])
     plan = partition(open_graph, cluster, costs=costs, feed=feed)
     assert partition(sized(open_graph, feed), cluster, costs=costs) == plan
-    for wrong in (None, rows(3)):
+    # A plan for no sizes in particular is for those of its costs.
+    assert partition(open_graph, cluster, costs=costs) == plan
+    three = rows(3)
+    assert three is not None
+    for graph, wrong in ((open_graph, three), (sized(open_graph, three), None)):
         with pytest.raises(ValueError, match=r"costs are for inputs of shapes .*5, 8.* same feed"):
-            partition(open_graph, cluster, costs=costs, feed=wrong)
+            partition(graph, cluster, costs=costs, feed=wrong)
     shared = operator_costs(open_graph, cluster.nodes, "macs")
     with pytest.raises(ValueError, match=r"costs are for inputs of shapes .*1, 8"):
         partition(open_graph, cluster, costs=shared, feed=feed)

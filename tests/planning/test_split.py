@@ -14,7 +14,7 @@ from onnx import ModelProto
 from carbonedge import ModelGraph, load_model
 from carbonedge.experiments import light_model
 from carbonedge.planning import split
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import made_up_request
 
 
 def run_whole(model: ModelProto, feed: dict[str, Any]) -> list[Any]:
@@ -35,7 +35,7 @@ def run_stages(graph: ModelGraph, positions: list[int], feed: dict[str, Any]) ->
 def test_stages_chained_give_the_whole_models_outputs(build: Callable[[], ModelProto]) -> None:
     model = build()
     graph = load_model(model)
-    feed = sample_inputs(graph, seed=1)
+    feed = made_up_request(graph, seed=1)
     whole = run_whole(model, feed)
     inner = range(1, len(graph.operators))
     for count in (0, 1, 2):
@@ -50,7 +50,7 @@ def test_stages_chained_give_the_whole_models_outputs(build: Callable[[], ModelP
 def test_real_models_survive_being_cut(name: str) -> None:
     model = light_model(name)
     graph = load_model(model)
-    feed = sample_inputs(graph, seed=0)
+    feed = made_up_request(graph, seed=0)
     [whole] = run_whole(model, feed)
     assert np.ptp(whole) > 0
     count = len(graph.operators)
@@ -81,9 +81,19 @@ def test_boundaries_keep_type_and_symbolic_shape() -> None:
     assert boundary.shape.dim[0].dim_param == "N"
 
 
-@pytest.mark.parametrize("positions", [[0], [8], [9], [3, 3], [4, 2], [-1]])
-def test_positions_must_rise_within_the_model(positions: list[int]) -> None:
-    with pytest.raises(ValueError, match="cut"):
+@pytest.mark.parametrize(
+    ("positions", "message"),
+    [
+        ([0], "cut at 0 has no operators on both sides"),
+        ([8], "between 1 and 7"),
+        ([9], "cut at 9 "),
+        ([-1], "cut at -1 "),
+        ([3, 3], "cut 3 is given twice"),
+        ([4, 2], "cut 2 follows 4"),
+    ],
+)
+def test_positions_must_rise_within_the_model(positions: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         split(load_model(models.layers()), positions)
 
 

@@ -28,7 +28,7 @@ from carbonedge import (
 from carbonedge.planning import OperatorCosts, measure, operator_costs, sized
 from carbonedge.planning.cuts import returning
 from carbonedge.planning.formulation import formulate
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import made_up_request
 
 NODES = [
     Node("a", cpu_cores=1, memory_mb=100, power_w=10, intensity_g_per_kwh=100, avg_time_ms=1),
@@ -118,14 +118,16 @@ def test_the_way_from_and_to_the_source_is_counted(source: str | None, times: in
 
 
 MADE_UP: dict[str, tuple[ModelGraph, dict[str, Any]]] = {
-    name: (graph, sample_inputs(graph, seed=0))
+    name: (graph, made_up_request(graph))
     for name, graph in ((name, load_model(build())) for name, build in models.ALL.items())
 }
-# What else there is has strings, sequences or ranks that nobody knows ahead.
+# What else there is has strings, sequences, or ranks or sizes that nobody knows ahead.
 SIZED = {
     what: (sized(load_model(hard_model(what)), HARD[what][1]), HARD[what][1])
     for what in HARD
-    if not any(word in what for word in ("string", "sequence", "optional", "rank", "labels"))
+    if not any(
+        word in what for word in ("string", "sequence", "optional", "rank", "labels", "length")
+    )
 }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+
 from carbonedge.cli.npz import read_npz
 from carbonedge.cluster import Cluster
-from carbonedge.planning import ModelGraph, Profile, read_profile
+from carbonedge.planning import ModelGraph, Profile, Tensor, read_profile
+from carbonedge.planning.sized import shapes_of
 from carbonedge.runtime.feeds import FeedChecker
 
-__all__ = ["read_feed", "read_profiles"]
+__all__ = ["print_made_up", "read_feed", "read_profiles"]
 
 
 def read_feed(path: str | None, model: ModelGraph) -> dict[str, Any] | None:
@@ -27,6 +30,18 @@ def read_feed(path: str | None, model: ModelGraph) -> dict[str, Any] | None:
     feed = read_npz(path)
     FeedChecker(model.inputs).check(feed)
     return feed
+
+
+def print_made_up(inputs: Sequence[Tensor], feed: Mapping[str, Any]) -> None:
+    """Say what sizes a request that was made up has where a model leaves them open."""
+    shapes = shapes_of(feed)
+    taken = ", ".join(
+        f"{tensor.name} {'x'.join(map(str, shapes[tensor.name]))}"
+        for tensor in inputs
+        if shapes.get(tensor.name, tensor.shape) != tensor.shape
+    )
+    if taken:
+        click.echo(f"Sizes that the model leaves open are made up: {taken}; --input brings others.")
 
 
 def read_profiles(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from carbonedge.cli import options
-from carbonedge.cli.inputs import read_feed, read_profiles
+from carbonedge.cli.inputs import print_made_up, read_feed, read_profiles
 from carbonedge.cli.plots import save_plot
 from carbonedge.cli.tables import print_front, print_plan
 from carbonedge.cli.weights import WeightsOption
@@ -23,10 +23,10 @@ from carbonedge.planning import (
     operator_costs,
     partition,
     partition_for_mode,
-    sized,
 )
 from carbonedge.planning.costs import SOURCES
 from carbonedge.planning.problem import TIME_LIMIT_S
+from carbonedge.planning.samples import for_request
 from carbonedge.planning.search import OBJECTIVES, Limits, prices_of
 from carbonedge.planning.session import quiet_options
 from carbonedge.planning.strategies import STRATEGIES
@@ -134,9 +134,10 @@ def plan(
     if source is not None:
         cluster.index(source)
     graph = load_model(model)
-    feed = read_feed(input_path, graph)
-    if feed is not None:
-        graph = sized(graph, feed)
+    declared = graph.inputs
+    feed: Mapping[str, Any] | None = read_feed(input_path, graph)
+    if feed is not None or costs == "measured":
+        graph, feed = for_request(graph, feed)
     profile, node_profiles = read_profiles(profiles, cluster)
     table = operator_costs(
         graph,
@@ -177,6 +178,8 @@ def plan(
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(graph.summary())
+    if input_path is None:
+        print_made_up(declared, feed or {})
     if found is not None:
         print_plan(found)
     elif front is not None:

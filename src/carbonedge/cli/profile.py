@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from carbonedge.cli import options
-from carbonedge.cli.inputs import read_feed
+from carbonedge.cli.inputs import print_made_up, read_feed
 from carbonedge.cli.tables import print_profile
-from carbonedge.planning import ModelGraph, Profile, load_model, measure, sized
+from carbonedge.planning import ModelGraph, Profile, load_model, measure
+from carbonedge.planning.samples import for_request
 from carbonedge.planning.session import quiet_options
 
 __all__ = ["profile"]
@@ -35,9 +36,8 @@ def profile(
             "another file"
         )
     graph = load_model(model)
-    feed = read_feed(input_path, graph)
-    if feed is not None:
-        graph = sized(graph, feed)
+    declared = graph.inputs
+    graph, feed = for_request(graph, read_feed(input_path, graph))
     measured = measure(graph, feed=feed, sess_options=quiet_options(threads))
     if output is not None:
         Path(output).write_text(measured.to_json() + "\n", encoding="utf-8")
@@ -45,6 +45,8 @@ def profile(
         click.echo(json.dumps(_document(graph, measured), indent=2))
         return
     click.echo(graph.summary())
+    if input_path is None:
+        print_made_up(declared, feed)
     print_profile(graph, measured)
 
 

@@ -20,10 +20,9 @@ from carbonedge.planning import (
     Profile,
     operator_costs,
     partition_for_mode,
-    sized,
 )
 from carbonedge.planning.difference import TOLERANCE, largest_difference
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import for_request, made_up_request
 from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.runtime.turns import taking_turns
@@ -178,13 +177,14 @@ def compare(
     """
     # Whole and split run in turn: neither may hold the cores that the other needs.
     options = taking_turns(quiet_options(threads))
-    planned = model if feed is None else sized(model, feed)
-    result = Comparison(planned.summary())
+    result = Comparison(model.summary())
     try:
+        planned, request = for_request(model, feed)
+        result.model = planned.summary()
         costs = operator_costs(
             planned,
             cluster.nodes,
-            feed=feed,
+            feed=request,
             profile=profile,
             node_profiles=node_profiles,
             all_cuts=all_cuts,
@@ -192,7 +192,7 @@ def compare(
         )
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model, sess_options=options)
-        samples = [feed] if feed else _samples(model, requests)
+        samples = [feed] if feed else _samples(model, whole, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
         routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
         for mode in modes if routable else ():
@@ -204,8 +204,9 @@ def compare(
     return result
 
 
-def _samples(model: ModelGraph, requests: int) -> list[Feed]:
-    return [sample_inputs(model, seed=seed) for seed in range(min(requests, MOST_SAMPLES))]
+def _samples(model: ModelGraph, whole: Any, requests: int) -> list[Feed]:
+    count = min(requests, MOST_SAMPLES)
+    return [made_up_request(model, seed=seed, run=whole.run) for seed in range(count)]
 
 
 def _route(

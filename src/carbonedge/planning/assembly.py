@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from onnx import (
     AttributeProto,
+    FunctionProto,
     GraphProto,
     ModelProto,
     NodeProto,
@@ -25,7 +27,14 @@ from onnx import (
 from onnx.external_data_helper import uses_external_data
 from onnx.helper import make_node, make_tensor_value_info
 
-from carbonedge.planning.nested import graph_tensors, nested_graphs, node_tensors
+from carbonedge.planning.borrowed import replace_borrowed
+from carbonedge.planning.nested import (
+    function_tensors,
+    graph_names,
+    graph_tensors,
+    nested_graphs,
+    node_tensors,
+)
 
 __all__ = ["Assembly", "assemble", "is_heavy"]
 
@@ -34,6 +43,7 @@ HEAVY_ELEMENTS = 1024
 
 # Fields of the format and the wire types that stand before them (onnx.proto).
 _MODEL_GRAPH = b"\x3a"
+_MODEL_FUNCTION = b"\xca\x01"
 _GRAPH_NODE = b"\x0a"
 _GRAPH_INITIALIZER = b"\x2a"
 _LENGTH_BYTES = 5
@@ -52,7 +62,9 @@ class Assembly:
     Parameters
     ----------
     light
-        The model without its heavy tensors, nested graphs excepted.
+        The model without its heavy tensors, nested graphs excepted, and local functions.
+    functions
+        That its vertices call, and those call.
     constants
         Vertices that hold one heavy tensor each; they stand before the light ones.
     weights
@@ -60,6 +72,7 @@ class Assembly:
     """
 
     light: ModelProto
+    functions: tuple[FunctionProto, ...]
     constants: tuple[NodeProto, ...]
     weights: tuple[TensorProto, ...]
 
@@ -69,6 +82,8 @@ class Assembly:
         for node in self.constants:
             model.graph.node.add().CopyFrom(node)
         model.MergeFrom(self.light)
+        for function in self.functions:
+            model.functions.add().CopyFrom(function)
         for tensor in self.weights:
             model.graph.initializer.add().CopyFrom(tensor)
         return model
@@ -79,6 +94,8 @@ class Assembly:
         _copy_fields(self.light, rest, leave_out=("graph",))
         with path.open("wb") as file:
             file.write(rest.SerializeToString())
+            for function in self.functions:
+                _write_field(file, _MODEL_FUNCTION, function)
             file.write(_MODEL_GRAPH)
             file.write(bytes(_LENGTH_BYTES))
             start = file.tell()
@@ -96,17 +113,23 @@ class Assembly:
         yield from self.weights
         for node in self.constants:
             yield from node_tensors(node)
+        for function in self.functions:
+            yield from function_tensors(function)
         yield from graph_tensors(self.light.graph)
 
     def with_own_references(self) -> Assembly:
         """The same, but that what refers to external data may be changed."""
         light = ModelProto()
         light.CopyFrom(self.light)
+        functions = [_own(function, *function_tensors(function)) for function in self.functions]
         constants = [_own(node, *node_tensors(node)) for node in self.constants]
-        return Assembly(light, tuple(constants), tuple(_own(w, w) for w in self.weights))
+        weights = [_own(weight, weight) for weight in self.weights]
+        return Assembly(light, tuple(functions), tuple(constants), tuple(weights))
 
     def skeleton(self) -> ModelProto:
-        """A model of the same types whose heavy tensors are inputs."""
+        """A model of the same types whose heavy tensors are inputs, or without values where
+        they cannot be.
+        """
         model = ModelProto()
         _copy_fields(self.light, model, leave_out=("training_info", "metadata_props"))
         graph = model.graph
@@ -116,10 +139,19 @@ class Assembly:
         for node in self.constants:
             graph.input.append(_info(node.output[0], node.attribute[0].t))
         _lighten_sparse(graph)
-        fresh = (f"carbonedge/{number}" for number in itertools.count())
+        fresh = _fresh_names(graph)
         for node in graph.node:
             for nested in nested_graphs(node):
                 graph.input.extend(_lighten(nested, fresh))
+        for tensor in graph_tensors(graph):
+            if uses_external_data(tensor):
+                _hollow(tensor)
+        for function in self.functions:
+            copy = model.functions.add()
+            copy.CopyFrom(function)
+            for tensor in filter(is_heavy, function_tensors(copy)):
+                _hollow(tensor)
+        replace_borrowed(model)
         return model
 
 
@@ -133,11 +165,12 @@ def assemble(
 ) -> Assembly:
     """A model of some of a whole's vertices, with all that is said of the whole."""
     light = ModelProto()
-    _copy_fields(whole, light, leave_out=("graph", "training_info"))
+    _copy_fields(whole, light, leave_out=("graph", "functions", "training_info"))
     graph = light.graph
     _copy_fields(whole.graph, graph, leave_out=_CONTENTS)
     graph.name = graph.name or "graph"
     constants, weights = [], []
+    nodes = list(nodes)
     for node in nodes:
         if _is_heavy_constant(node):
             constants.append(node)
@@ -152,7 +185,8 @@ def assemble(
         graph.sparse_initializer.add().CopyFrom(sparse)
     graph.input.extend(inputs)
     graph.output.extend(outputs)
-    return Assembly(light, tuple(constants), tuple(weights))
+    functions = _called(nodes, whole.functions)
+    return Assembly(light, functions, tuple(constants), tuple(weights))
 
 
 _CONTENTS = (
@@ -181,7 +215,40 @@ def _copy_fields(
             getattr(target, field.name).extend(value)
 
 
-_Message = TypeVar("_Message", NodeProto, TensorProto)
+def _called(
+    nodes: Iterable[NodeProto], functions: Sequence[FunctionProto]
+) -> tuple[FunctionProto, ...]:
+    """Those of a model's local functions that vertices call, or that these call in turn."""
+    bodies: dict[tuple[str, str], list[NodeProto]] = defaultdict(list)
+    for function in functions:
+        bodies[function.domain, function.name] += function.node
+    called, open_nodes = set(), [*nodes] if functions else []
+    while open_nodes:
+        node = open_nodes.pop()
+        for nested in nested_graphs(node):
+            open_nodes += nested.node
+        name = (node.domain, node.op_type)
+        if name in bodies and name not in called:
+            called.add(name)
+            open_nodes += bodies[name]
+    return tuple(f for f in functions if (f.domain, f.name) in called)
+
+
+def _hollow(tensor: TensorProto) -> None:
+    """Leave nothing of a tensor but its type."""
+    hollow = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    hollow.data_location = TensorProto.EXTERNAL
+    # ONNX's checker looks for no file of such a name.
+    hollow.external_data.add(key="location", value="#")
+    tensor.CopyFrom(hollow)
+
+
+def _fresh_names(graph: GraphProto) -> Iterator[str]:
+    taken = set(graph_names(graph))
+    return (name for k in itertools.count() if (name := f"carbonedge/{k}") not in taken)
+
+
+_Message = TypeVar("_Message", FunctionProto, NodeProto, TensorProto)
 
 
 def _own(message: _Message, *tensors: TensorProto) -> _Message:

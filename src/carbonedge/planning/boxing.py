@@ -6,7 +6,7 @@ within a sequence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from onnx import ModelProto, NodeProto, TensorProto, TypeProto, ValueInfoProto
 from onnx.helper import make_node, make_sequence_type_proto, make_tensor, make_value_info
@@ -16,7 +16,6 @@ from carbonedge.planning.tensor import Tensor
 __all__ = ["box_info", "boxes", "can_box", "carrier", "unboxes"]
 
 FIRST_OPSET_WITH_SEQUENCES = 11
-_FIRST = "carbonedge/first"
 
 
 def can_box(model: ModelProto) -> bool:
@@ -25,36 +24,43 @@ def can_box(model: ModelProto) -> bool:
     return any(version >= FIRST_OPSET_WITH_SEQUENCES for version in versions)
 
 
-def carrier(tensor: Tensor) -> str:
-    """The name under which a tensor crosses."""
+def carrier(tensor: Tensor, taken: Collection[str] = ()) -> str:
+    """The name under which a tensor crosses: its own, or a box's that none has yet."""
     boxed = tensor.shape is None and tensor.dtype.startswith("tensor")
-    return f"{tensor.name}/boxed" if boxed else tensor.name
+    return _fresh(f"{tensor.name}/boxed", taken) if boxed else tensor.name
 
 
-def boxes(tensors: Iterable[Tensor]) -> Iterator[NodeProto]:
+def boxes(tensors: Iterable[Tensor], taken: Collection[str]) -> Iterator[NodeProto]:
     """Vertices that pack those tensors that need it."""
     for tensor in tensors:
-        box = carrier(tensor)
+        box = carrier(tensor, taken)
         if box != tensor.name:
             yield make_node("SequenceConstruct", [tensor.name], [box], name=box)
 
 
-def unboxes(tensors: Iterable[Tensor]) -> Iterator[NodeProto]:
+def unboxes(tensors: Iterable[Tensor], taken: Collection[str]) -> Iterator[NodeProto]:
     """Vertices that unpack them again."""
-    needed = [tensor for tensor in tensors if carrier(tensor) != tensor.name]
+    carried = [(tensor.name, carrier(tensor, taken)) for tensor in tensors]
+    needed = [(name, box) for name, box in carried if box != name]
     if needed:
+        first = _fresh("carbonedge/first", taken)
         index = make_tensor("", TensorProto.INT64, (), [0])
-        yield make_node("Constant", [], [_FIRST], name=_FIRST, value=index)
-    for tensor in needed:
-        box = carrier(tensor)
-        yield make_node("SequenceAt", [box, _FIRST], [tensor.name], name=f"{tensor.name}/unboxed")
+        yield make_node("Constant", [], [first], name=first, value=index)
+    for name, box in needed:
+        yield make_node("SequenceAt", [box, first], [name], name=f"{name}/unboxed")
 
 
-def box_info(tensor: Tensor, info: ValueInfoProto) -> ValueInfoProto:
+def box_info(tensor: Tensor, info: ValueInfoProto, taken: Collection[str]) -> ValueInfoProto:
     """What is declared where a tensor crosses."""
-    box = carrier(tensor)
+    box = carrier(tensor, taken)
     if box == tensor.name:
         return info
     inner = TypeProto()
     inner.tensor_type.elem_type = info.type.tensor_type.elem_type
     return make_value_info(box, make_sequence_type_proto(inner))
+
+
+def _fresh(name: str, taken: Collection[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name

@@ -17,7 +17,8 @@ from carbonedge.planning.fusion import fusion
 from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile, read_profile
-from carbonedge.planning.sized import input_shapes, sized
+from carbonedge.planning.samples import for_request
+from carbonedge.planning.sized import input_shapes, of_sizes
 
 __all__ = ["SOURCES", "Measuring", "OperatorCosts", "given_costs", "operator_costs"]
 
@@ -90,8 +91,8 @@ def operator_costs(
     source
         One of `SOURCES`.
     feed
-        Inputs to measure with, or to count with; made up, with dynamic sizes 1, when
-        left out.
+        Inputs to measure with, or to count with. When left out, those measured with are
+        made up, see `made_up_request`, and what is counted has dynamic sizes of 1.
     profile
         What was measured here before, or the file it is in: nothing is measured then. It
         must be for inputs of the same sizes, as those of nodes must.
@@ -121,8 +122,8 @@ def operator_costs(
         raise ModelError("nothing in the model depends on its inputs: there is nothing to plan")
     of_nodes = dict(node_profiles or {})
     _check_profiles(nodes, source, profile, of_nodes)
-    if feed is not None:
-        model = sized(model, feed)
+    if feed is not None or source == "measured":
+        model, feed = for_request(model, feed, providers=providers, sess_options=sess_options)
     _check_memory(model, nodes)
     if source == "measured":
         costs = _measured(model, nodes, feed, profile, of_nodes, providers, sess_options)
@@ -145,9 +146,9 @@ def given_costs(
     model: ModelGraph,
     nodes: Sequence[Node],
     **measuring: Unpack[Measuring],
-) -> OperatorCosts:
-    """Costs by their source, or those given, which must be of this model on these nodes and
-    for inputs of the same sizes.
+) -> tuple[ModelGraph, OperatorCosts]:
+    """A model in the sizes that it is planned for, and its costs: by their source, or those
+    given, which must be of this model on these nodes and for inputs of the same sizes.
 
     Raises
     ------
@@ -155,8 +156,10 @@ def given_costs(
         If they are not, or come with arguments that only making them needs; for the rest
         see `operator_costs`.
     """
+    feed = measuring.get("feed")
     if isinstance(costs, str):
-        return operator_costs(model, nodes, costs, **measuring)
+        made = operator_costs(model, nodes, costs, **measuring)
+        return _in_sizes(model, made.inputs), made
     if measuring.get("profile") is not None or measuring.get("all_cuts"):
         raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
     shape = (len(model.operators), len(nodes))
@@ -165,13 +168,36 @@ def given_costs(
             f"the costs are of {costs.time_ms.shape[0]} operators on {costs.time_ms.shape[1]} "
             f"nodes and there are {shape[0]} on {shape[1]}: give those of this model and cluster"
         )
-    shapes = input_shapes(model, measuring.get("feed"))
-    if costs.inputs is not None and costs.inputs != shapes:
+    shapes = input_shapes(model, feed)
+    if feed is None and costs.inputs is not None and _admits(model, costs.inputs):
+        shapes = dict(costs.inputs)
+    if costs.inputs not in (None, shapes):
         raise ValueError(
-            f"the costs are for inputs of shapes {dict(costs.inputs)} and the plan for {shapes}: "
-            "give both the same feed, or neither"
+            f"the costs are for inputs of shapes {costs.inputs} and the plan for {shapes}: "
+            "give both the same feed, or the costs only"
         )
-    return costs
+    return _in_sizes(model, shapes), costs
+
+
+def _admits(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether a model's inputs may be of some shapes."""
+    return all(
+        tensor.shape is None
+        or (
+            len(tensor.shape) == len(shapes[tensor.name])
+            and all(
+                declared == size or not isinstance(declared, int)
+                for declared, size in zip(tensor.shape, shapes[tensor.name], strict=True)
+            )
+        )
+        for tensor in model.inputs
+        if tensor.name in shapes
+    )
+
+
+def _in_sizes(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]] | None) -> ModelGraph:
+    # With 1 for what it leaves open it is counted as it is.
+    return model if shapes in (None, input_shapes(model)) else of_sizes(model, shapes or {})
 
 
 def _check_profiles(

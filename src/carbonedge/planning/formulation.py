@@ -20,7 +20,6 @@ from carbonedge.planning.cuts import Cut, returning
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
-from carbonedge.planning.sized import sized
 from carbonedge.planning.solution import PartitionSolution
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -164,11 +163,7 @@ def formulate(
         cluster.index(source)
     for node in cluster.nodes:
         node.known_intensity()
-    graph = load_model(model)
-    feed = measuring.get("feed")
-    if feed is not None:
-        graph = sized(graph, feed)
-    costs = given_costs(costs, graph, cluster.nodes, **measuring)
+    graph, costs = given_costs(costs, load_model(model), cluster.nodes, **measuring)
     positions = costs.positions.union(besides)
     crossed = graph.cuts if source is None else returning(graph.cuts)
     cuts = tuple(cut for cut in crossed if cut.position in positions)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto
@@ -15,7 +14,7 @@ from carbonedge.exceptions import ModelError
 from carbonedge.planning.element_types import dtype_of, type_of
 from carbonedge.planning.session import open_session, quiet_options
 
-__all__ = ["infer"]
+__all__ = ["declare_outputs", "infer"]
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ _SAME_RANK = {"Binarizer", "Imputer", "Normalizer", "Scaler"}
 
 
 def infer(
-    skeleton: ModelProto, whole: ModelProto, folder: Path | None, names: Iterable[str]
+    skeleton: ModelProto, whole: ModelProto, folder: Path | None, names: Sequence[str]
 ) -> Infos:
     """Types and shapes of a model's tensors, as far as anyone knows.
 
@@ -61,12 +60,25 @@ def infer(
     infos = _merged(infos, stated)
     unclear = [name for name in names if not _is_clear(infos.get(name))]
     if unclear:
+        # Sizes that follow from theirs are open too.
+        unclear += [name for name in names if name in infos and _is_open_somewhere(infos[name])]
         infos = _merged(infos, _asked(skeleton, whole, folder, unclear))
         ranks = _ranks(skeleton, infos)
         if ranks:
             infos = _merged(infos, ranks)
             infos = _merged(infos, _inferred(skeleton, infos.values()))
     return infos
+
+
+def declare_outputs(skeleton: ModelProto, whole: ModelProto, folder: Path | None) -> None:
+    """Give outputs a shape that a file declares without, as ONNX Runtime permits."""
+    missing = [info.name for info in whole.graph.output if not _is_clear(info)]
+    if missing:
+        infos = infer(skeleton, whole, folder, missing)
+        for model in (skeleton, whole):
+            for info in model.graph.output:
+                if info.name in missing and info.name in infos:
+                    info.CopyFrom(infos[info.name])
 
 
 def _ranks(skeleton: ModelProto, infos: Infos) -> Infos:
@@ -104,7 +116,13 @@ def _inferred(skeleton: ModelProto, stated: Iterable[ValueInfoProto]) -> Infos:
     except (onnx.shape_inference.InferenceError, RuntimeError) as error:
         _logger.info("onnx cannot infer the model's shapes: %s", error)
         return {}
-    return {info.name: info for info in inferred.graph.value_info}
+    infos = {info.name: info for info in inferred.graph.value_info}
+    for info in infos.values():
+        for dimension in info.type.tensor_type.shape.dim:
+            # So onnx 1.23 multiplies sizes it does not know, as of Attention.
+            if dimension.HasField("dim_value") and not dimension.dim_value:
+                dimension.Clear()
+    return infos
 
 
 def _merged(known: Mapping[str, ValueInfoProto], more: Mapping[str, ValueInfoProto]) -> Infos:
@@ -137,6 +155,10 @@ def _is_open(dimension: TensorShapeProto.Dimension) -> bool:
     return not dimension.WhichOneof("value") or dimension.dim_param.startswith("unk__")
 
 
+def _is_open_somewhere(info: ValueInfoProto) -> bool:
+    return any(map(_is_open, info.type.tensor_type.shape.dim))
+
+
 def _asked(
     skeleton: ModelProto, whole: ModelProto, folder: Path | None, names: Sequence[str]
 ) -> Infos:
@@ -153,11 +175,15 @@ def _asked(
             for name in names:
                 if name not in present:
                     outputs.add().name = name
-            session = open_session(model, folder=folder, sess_options=_plain_options())
+            session = open_session(model, folder=folder, sess_options=quiet_options(optimise=False))
         except ModelError as error:
             reasons.append(str(error))
         else:
-            answers = {arg.name: type_of(arg.type, arg.shape) for arg in session.get_outputs()}
+            answers = {
+                # ONNX Runtime infers as onnx does, sizes of 0 included.
+                arg.name: type_of(arg.type, [size or None for size in arg.shape])
+                for arg in session.get_outputs()
+            }
             return {
                 name: make_value_info(name, type_)
                 for name in names
@@ -167,11 +193,3 @@ def _asked(
             del outputs[count:]
     _logger.info("types of %d tensors stay unknown: %s", len(names), reasons[-1])
     return {}
-
-
-def _plain_options() -> Any:
-    import onnxruntime
-
-    options = quiet_options()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options

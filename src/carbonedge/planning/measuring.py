@@ -19,11 +19,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from carbonedge.exceptions import ModelError
 from carbonedge.planning.fusion import optimizing_options, read_fusion
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.profile import Conditions, Profile
-from carbonedge.planning.samples import sample_inputs
+from carbonedge.planning.samples import made_up_request
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.planning.sized import input_shapes, sized
 from carbonedge.units import MS_PER_S
@@ -58,7 +57,7 @@ def measure(
     model
         From `load_model`.
     feed
-        Inputs by name; made up, with dynamic sizes 1, when left out.
+        Inputs by name; see `made_up_request` for what they are when left out.
     providers, sess_options
         ONNX Runtime's. Of the options the profiled runs take over threads, execution
         mode and optimisation level.
@@ -70,8 +69,7 @@ def measure(
     """
     run = open_session(model, providers=providers, sess_options=sess_options).run
     if feed is None:
-        feed = sample_inputs(model, seed=0)
-        _check_sizes(model, run, feed)
+        feed = made_up_request(model, run=run)
     run_ms = _median_ms(lambda: run_session(run, None, feed))
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
         kernels = _kernel_times(model, feed, Path(folder), providers, sess_options)
@@ -98,20 +96,6 @@ def measure(
         overhead_ms,
         fusion.positions,
     )
-
-
-def _check_sizes(model: ModelGraph, run: Any, feed: Mapping[str, Any]) -> None:
-    """See whether a model runs with 1 for every size that it leaves open."""
-    try:
-        run_session(run, None, feed)
-    except ModelError as error:
-        sizes = (size for tensor in model.inputs for size in tensor.shape or ())
-        if all(isinstance(size, int) for size in sizes):
-            raise
-        raise ModelError(
-            f"{error}; sizes that the model leaves open were taken as 1: bring a request "
-            "(--input, in Python feed)"
-        ) from error
 
 
 def _proportions(work: NDArray[np.float64], members: Iterable[int]) -> NDArray[np.float64]:

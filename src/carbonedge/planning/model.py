@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from carbonedge.planning.boxing import can_box
 from carbonedge.planning.constants import ConstantSizes, separate_constants
 from carbonedge.planning.cuts import Crossings, Cut, crossings, cuts_at
 from carbonedge.planning.external import check_external
-from carbonedge.planning.inference import infer
-from carbonedge.planning.nested import graph_tensors, reads
+from carbonedge.planning.inference import declare_outputs, infer
+from carbonedge.planning.nested import function_tensors, graph_tensors, reads
 from carbonedge.planning.operators import Operator, operator
 from carbonedge.planning.order import Links, file_order, small_order
 from carbonedge.planning.reading import check, read
@@ -113,7 +114,8 @@ def load_model(model: str | os.PathLike[str] | ModelProto | ModelGraph) -> Model
 
 def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     graph = proto.graph
-    external = check_external(graph_tensors(graph), folder)
+    tensors_held = itertools.chain(graph_tensors(graph), *map(function_tensors, proto.functions))
+    external = check_external(tensors_held, folder)
     _sort_nodes(proto)
     _name_nodes(graph.node)
     read_by = [tuple(dict.fromkeys(reads(node))) for node in graph.node]
@@ -121,6 +123,8 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     skeleton = assemble(
         proto, graph.node, graph.initializer, graph.sparse_initializer, graph.input, graph.output
     ).skeleton()
+    folder = folder if external else None
+    declare_outputs(skeleton, proto, folder)
     check(name, skeleton)
 
     initializers = {value.name for value in graph.initializer}
@@ -133,7 +137,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     prepared = {name for number in constants for name in graph.node[number].output if name}
     read = {name for number in varying for name in read_by[number]}
     wanted = [*written, *sorted(read & prepared - heavy.keys())]
-    infos = infer(skeleton, proto, folder if external else None, wanted)
+    infos = infer(skeleton, proto, folder, wanted)
     infos |= {info.name: info for info in graph.input}
     tensors = {name: tensor(info) for name, info in infos.items()}
 
@@ -166,7 +170,7 @@ def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:
     )
     return ModelGraph(
         proto=proto,
-        folder=folder if external else None,
+        folder=folder,
         nodes=nodes,
         constants=tuple(graph.node[number] for number in constants),
         operators=operators,

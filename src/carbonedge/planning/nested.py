@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
-__all__ = ["graph_tensors", "nested_graphs", "node_tensors", "reads"]
+__all__ = [
+    "function_tensors",
+    "graph_names",
+    "graph_tensors",
+    "nested_graphs",
+    "node_tensors",
+    "reads",
+]
 
 
 def nested_graphs(node: NodeProto) -> Iterator[GraphProto]:
@@ -37,6 +44,17 @@ def _captures(graph: GraphProto) -> list[str]:
     return captured
 
 
+def graph_names(graph: GraphProto) -> Iterator[str]:
+    """Every name a graph gives a tensor, those of nested graphs included; some more than once."""
+    for values in (graph.input, graph.output, graph.value_info, graph.initializer):
+        yield from (value.name for value in values)
+    yield from (value.values.name for value in graph.sparse_initializer)
+    for node in graph.node:
+        yield from node.output
+        for nested in nested_graphs(node):
+            yield from graph_names(nested)
+
+
 def graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
     """Every tensor a graph holds: weights and attributes, those of nested graphs included."""
     yield from graph.initializer
@@ -47,9 +65,20 @@ def graph_tensors(graph: GraphProto) -> Iterator[TensorProto]:
         yield from node_tensors(node)
 
 
+def function_tensors(function: FunctionProto) -> Iterator[TensorProto]:
+    """Every tensor a local function holds, defaults of its attributes included."""
+    yield from _attribute_tensors(function.attribute_proto)
+    for node in function.node:
+        yield from node_tensors(node)
+
+
 def node_tensors(node: NodeProto) -> Iterator[TensorProto]:
     """Every tensor a vertex holds, those of its nested graphs included."""
-    for attribute in node.attribute:
+    yield from _attribute_tensors(node.attribute)
+
+
+def _attribute_tensors(attributes: Iterable[AttributeProto]) -> Iterator[TensorProto]:
+    for attribute in attributes:
         if attribute.type == AttributeProto.TENSOR:
             yield attribute.t
         elif attribute.type == AttributeProto.TENSORS:
@@ -57,5 +86,8 @@ def node_tensors(node: NodeProto) -> Iterator[TensorProto]:
         elif attribute.type == AttributeProto.SPARSE_TENSOR:
             yield attribute.sparse_tensor.values
             yield attribute.sparse_tensor.indices
-    for nested in nested_graphs(node):
-        yield from graph_tensors(nested)
+        elif attribute.type == AttributeProto.GRAPH:
+            yield from graph_tensors(attribute.g)
+        elif attribute.type == AttributeProto.GRAPHS:
+            for nested in attribute.graphs:
+                yield from graph_tensors(nested)

@@ -9,7 +9,7 @@ from typing import Any
 from onnx import ModelProto
 
 from carbonedge.cluster import Cluster
-from carbonedge.planning.costs import OperatorCosts, operator_costs
+from carbonedge.planning.costs import OperatorCosts, given_costs
 from carbonedge.planning.formulation import Formulation, formulate
 from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.plan import Plan
@@ -81,7 +81,8 @@ def partition(
     costs
         ``"measured"`` here, ``"macs"``, ``"paper"``, or costs from `operator_costs`.
     feed
-        Inputs whose sizes the plan is for, and to measure with.
+        Inputs whose sizes the plan is for, and to measure with; made up when left out, with
+        sizes that the model runs on where it leaves them open.
     profile, all_cuts
         See `operator_costs`, which has them in it when it made `costs`.
     providers, sess_options
@@ -157,8 +158,7 @@ def partition_for_mode(
     modes = ("performance", "balanced", "green")
     if mode not in modes:
         raise ValueError(f"mode {mode!r} is not known: choose one of {', '.join(modes)}")
-    if isinstance(costs, str):
-        costs = operator_costs(model, cluster.nodes, costs)
+    model, costs = given_costs(costs, model, cluster.nodes)
 
     def best(objective: str, slo_ms: float | None) -> Plan:
         return partition(

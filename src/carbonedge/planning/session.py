@@ -11,10 +11,13 @@ from onnx import ModelProto
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.reading import first_line
 
-__all__ = ["Openable", "open_session", "quiet_options", "run_session"]
+__all__ = ["Openable", "exact_options", "open_session", "quiet_options", "run_session"]
 
 # Where a model in memory finds its external data (onnxruntime_session_options_config_keys.h).
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
+# A product with weights of 8 bits is else computed in 8 bits, if what it is multiplied with
+# was not quantised in the same session.
+_PRODUCT_ACCURACY = ("session.qdq_matmulnbits_accuracy_level", "1")
 
 
 class Openable(Protocol):
@@ -27,7 +30,7 @@ class Openable(Protocol):
     def folder(self) -> Path | None: ...
 
 
-def quiet_options(threads: int = 0) -> Any:
+def quiet_options(threads: int = 0, *, optimise: bool = True) -> Any:
     """ONNX Runtime's options with so many threads within an operator, 0 for its own choice.
 
     Nothing is logged: what fails is raised, and the same again on stderr helps nobody.
@@ -37,6 +40,15 @@ def quiet_options(threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def exact_options(*, optimise: bool = True) -> Any:
+    """The same, but that nothing is computed with fewer bits than it has."""
+    options = quiet_options(optimise=optimise)
+    options.add_session_config_entry(*_PRODUCT_ACCURACY)
     return options
 
 

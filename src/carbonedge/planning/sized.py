@@ -17,7 +17,7 @@ from carbonedge.planning.model import ModelGraph
 from carbonedge.planning.tensor import tensor
 from carbonedge.planning.work import WorkCounter
 
-__all__ = ["input_shapes", "shapes_of", "sized"]
+__all__ = ["input_shapes", "of_sizes", "shapes_of", "sized"]
 
 
 def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
@@ -36,7 +36,11 @@ def sized(model: ModelGraph, feed: Mapping[str, Any]) -> ModelGraph:
     ModelGraph
         Over the same ``proto``; `model` itself where the request decides on no size.
     """
-    given = shapes_of(feed)
+    return of_sizes(model, shapes_of(feed))
+
+
+def of_sizes(model: ModelGraph, given: Mapping[str, tuple[int, ...]]) -> ModelGraph:
+    """The same for inputs of given shapes, by name."""
     shapes = {
         declared.name: given[declared.name]
         for declared in model.inputs

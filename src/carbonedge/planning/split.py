@@ -15,11 +15,11 @@ from carbonedge.planning.assembly import Assembly, assemble
 from carbonedge.planning.boxing import box_info, boxes, can_box, carrier, unboxes
 from carbonedge.planning.element_types import can_cross
 from carbonedge.planning.model import ModelGraph
-from carbonedge.planning.nested import reads
+from carbonedge.planning.nested import graph_names, reads
 from carbonedge.planning.reading import check
 from carbonedge.planning.tensor import Tensor
 
-__all__ = ["StageModel", "check_positions", "split"]
+__all__ = ["StageModel", "split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,8 @@ def split(model: ModelGraph, positions: Sequence[int]) -> list[StageModel]:
     ModelError
         If a stage breaks ONNX's rules.
     """
+    _check_positions(model, positions)
     bounds = [0, *positions, len(model.operators)]
-    check_positions(model, bounds)
     parts = _Parts(model)
     stages = []
     for (start, stop), ends in zip(itertools.pairwise(bounds), _ends(model, bounds), strict=True):
@@ -88,25 +88,24 @@ def split(model: ModelGraph, positions: Sequence[int]) -> list[StageModel]:
     return stages
 
 
-def check_positions(model: ModelGraph, bounds: Sequence[int]) -> None:
-    """Hold the bounds of stages, first and last included, to the model's cuts.
-
-    Raises
-    ------
-    ValueError
-        If they do not rise or one is not a cut.
-    """
+def _check_positions(model: ModelGraph, positions: Sequence[int]) -> None:
     count = len(model.operators)
-    if len(bounds) > 2 and count < 2:
+    if positions and count < 2:
         raise ValueError(f"the model has {count} operators for a request: there is nowhere to cut")
     known = {cut.position for cut in model.cuts}
-    for before, position in itertools.pairwise(bounds):
-        if (position <= before or position > count) and count:
+    before = None
+    for position in positions:
+        if not 0 < position < count:
             raise ValueError(
-                f"cut {position} follows {before}: give rising positions between 1 and {count - 1}"
+                f"a cut at {position} has no operators on both sides: the model has {count}, so "
+                f"give positions between 1 and {count - 1}"
             )
+        if before is not None and position <= before:
+            how = "is given twice" if position == before else f"follows {before}"
+            raise ValueError(f"cut {position} {how}: give each position once, in rising order")
         if position not in known:
             raise ValueError(f"the model cannot be cut at {position}: {_obstacle(model, position)}")
+        before = position
 
 
 def _obstacle(model: ModelGraph, position: int) -> str:
@@ -183,14 +182,15 @@ class _Parts:
         self._stated = {info.name: info for info in graph.value_info}
         self._results = {info.name: info for info in graph.output}
         self._annotations = {note.tensor_name: note for note in graph.quantization_annotation}
+        self._taken = frozenset(graph_names(graph))
 
     def stage(self, start: int, stop: int, ends: _Ends) -> StageModel:
-        model = self._model
+        model, taken = self._model, self._taken
         reads_, passes = self._tensors(ends.reads), self._tensors(ends.passes)
-        inputs = {carrier(t): box_info(t, model.infos[t.name]) for t in reads_}
+        inputs = {carrier(t, taken): box_info(t, model.infos[t.name], taken) for t in reads_}
         # A result that is passed on as well is declared as it is to later stages.
         outputs = {name: self._results[name] for name in ends.results}
-        outputs |= {carrier(t): box_info(t, model.infos[t.name]) for t in passes}
+        outputs |= {carrier(t, taken): box_info(t, model.infos[t.name], taken) for t in passes}
 
         wanted = {name for operator in model.operators[start:stop] for name in operator.inputs}
         wanted.update(ends.results)
@@ -199,7 +199,7 @@ class _Parts:
         known = sorted({*inner, *wanted})
         assembly = assemble(
             model.proto,
-            (*unboxes(reads_), *nodes, *boxes(passes)),
+            (*unboxes(reads_, taken), *nodes, *boxes(passes, taken)),
             _present(self._initializers, known),
             _present(self._sparse, known),
             inputs.values(),

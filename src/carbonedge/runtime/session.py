@@ -21,7 +21,6 @@ from carbonedge.planning import (
     Tensor,
     load_model,
     partition_for_mode,
-    sized,
 )
 from carbonedge.planning.costs import given_costs
 from carbonedge.runtime.feeds import FeedChecker
@@ -103,10 +102,9 @@ class InferenceSession:
             )
         graph = load_model(model)
         if plan is None:
-            planned = graph if feed is None else sized(graph, feed)
-            costs = given_costs(
+            planned, costs = given_costs(
                 costs,
-                planned,
+                graph,
                 cluster.nodes,
                 feed=feed,
                 profile=profile,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning import ModelGraph, load_model
@@ -19,16 +21,16 @@ from carbonedge.planning.difference import (
     unit_difference,
 )
 from carbonedge.planning.manifest import End, Manifest
-from carbonedge.planning.session import open_session, run_session
+from carbonedge.planning.samples import made_up_requests
+from carbonedge.planning.session import exact_options, open_session, run_session
 from carbonedge.planning.stage_files import hash_file
 from carbonedge.runtime.feeds import FeedChecker
-from carbonedge.runtime.requests import made_up_requests
 
 __all__ = ["OutputDifference", "Verification", "verify"]
 
 UNITS = 4
-"""In the last place of an output's largest value, of float16 where the model has any: at a
-cut is rounded what is not within a stage."""
+"""In the last place of an output's largest value, of float16 where the model has any, times
+the root of the number of cuts: at each is rounded what is not within a stage."""
 
 WOBBLES = 4
 """Times what ONNX Runtime's own optimisation of the whole changes."""
@@ -160,20 +162,24 @@ def verify(
     if manifest.inputs != tuple(map(End.of, graph.inputs)):
         raise ModelError(f"the manifest in {str(folder)!r} names other inputs: split again")
     names = [output.name for output in graph.outputs]
-    feed, expected = _answered(graph, Path(path), names, feed)
-    tensors = _run_stages(manifest, Path(folder), feed)
-    for name in names:
-        if name not in tensors:
-            raise ModelError(f"no stage in {str(folder)!r} puts out {name!r}: split again")
-    actual = [tensors[name] for name in names]
-    tolerances = [TOLERANCE] * len(names)
-    if largest_difference(expected, actual) > TOLERANCE:
-        tolerances = _wider_tolerances(graph, Path(path), names, feed, expected)
-    return Verification(
-        Path(path).name,
-        len(manifest.stages),
-        tuple(map(_compared, names, expected, actual, tolerances)),
-    )
+    first: Verification | None = None
+    for request, expected in _answers(graph, Path(path), names, feed):
+        actual = _stages_answer(manifest, Path(folder), names, request)
+        explained = [0.0] * len(names)
+        if largest_difference(expected, actual) > TOLERANCE:
+            units = UNITS * math.sqrt(max(len(manifest.cuts), 1))
+            explained = _explained(graph, Path(path), names, request, expected, units)
+        found = Verification(
+            Path(path).name,
+            len(manifest.stages),
+            tuple(map(_compared, names, expected, actual, map(_tolerance, explained))),
+        )
+        if max(explained, default=0.0) <= MOST_TOLERANCE and not (first and _is_flat(expected)):
+            return found
+        # The answer is noise, as a detector's is that sees nothing: another may tell more.
+        first = first or found
+    assert first is not None, "_answers gives one or raises"
+    return first
 
 
 def _compared(name: str, expected: Any, actual: Any, tolerance: float) -> OutputDifference:
@@ -182,68 +188,82 @@ def _compared(name: str, expected: Any, actual: Any, tolerance: float) -> Output
     )
 
 
-def _answered(
+def _answers(
     graph: ModelGraph, path: Path, names: Sequence[str], feed: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any], list[Any]]:
-    """A request, and what the whole answers."""
-    session = open_session(path, sess_options=_quiet())
+) -> Iterator[tuple[Mapping[str, Any], list[Any]]]:
+    """The request, or those made up that the whole runs on, and what it answers."""
     if feed is not None:
         FeedChecker(graph.inputs).check(feed)
-        return feed, run_session(session.run, names, feed)
-    for made_up in made_up_requests(graph.inputs):
+        yield feed, _whole_answer(path, names, feed)
+        return
+    session, reason, answered = None, None, False
+    for request in made_up_requests(graph.inputs):
+        session = session or open_session(path, sess_options=exact_options())
         try:
-            return made_up, run_session(session.run, names, made_up)
+            answer = run_session(session.run, names, request)
         except ModelError as error:
-            reason = error
-    raise ModelError(f"no request that was made up fits, give one by --input: {reason}")
+            reason = reason or error
+            continue
+        # The stages may need its room.
+        session, answered = None, True
+        yield request, answer
+    if not answered:
+        raise ModelError(f"no request that was made up fits, give one by --input: {reason}")
 
 
-def _wider_tolerances(
+def _tolerance(explained: float) -> float:
+    """Of an output, for the difference that rounding explains."""
+    return max(TOLERANCE, min(explained, MOST_TOLERANCE))
+
+
+def _explained(
     graph: ModelGraph,
     path: Path,
     names: Sequence[str],
     feed: Mapping[str, Any],
     expected: Sequence[Any],
+    units: float,
 ) -> list[float]:
     """What rounding explains: of the coarsest type, or of ONNX Runtime's own choices."""
-    session = open_session(path, sess_options=_unoptimised())
-    plain = run_session(session.run, names, feed)
+    plain = _whole_answer(path, names, feed, optimise=False)
     half = any("float16" in tensor.dtype for tensor in graph.tensors.values())
     epsilon = FLOAT16_EPSILON if half else 0.0
-    tolerances = []
-    for whole, other in zip(expected, plain, strict=True):
-        wobble = largest_difference(whole, other)
-        explained = max(
-            UNITS * unit_difference(whole, epsilon),
-            WOBBLES * wobble if math.isfinite(wobble) else 0.0,
-        )
-        tolerances.append(max(TOLERANCE, min(explained, MOST_TOLERANCE)))
-    return tolerances
+    return [
+        max(units * unit_difference(whole, epsilon), WOBBLES * largest_difference(whole, other))
+        for whole, other in zip(expected, plain, strict=True)
+    ]
+
+
+def _is_flat(answer: Sequence[Any]) -> bool:
+    """Whether every output has the same value all over."""
+    return all(
+        isinstance(value, np.ndarray) and np.all(value == value.flat[:1]) for value in answer
+    )
+
+
+def _whole_answer(
+    path: Path, names: Sequence[str], feed: Mapping[str, Any], *, optimise: bool = True
+) -> list[Any]:
+    session = open_session(path, sess_options=exact_options(optimise=optimise))
+    return run_session(session.run, names, feed)
+
+
+def _stages_answer(
+    manifest: Manifest, folder: Path, names: Sequence[str], feed: Mapping[str, Any]
+) -> list[Any]:
+    tensors = _run_stages(manifest, folder, feed)
+    for name in names:
+        if name not in tensors:
+            raise ModelError(f"no stage in {str(folder)!r} puts out {name!r}: split again")
+    return [tensors[name] for name in names]
 
 
 def _run_stages(manifest: Manifest, folder: Path, feed: Mapping[str, Any]) -> dict[str, Any]:
     """All tensors that cross or leave; a value lives on until the end."""
     tensors = dict(feed)
     for stage in manifest.stages:
-        session = open_session(folder / Path(stage.file).name, sess_options=_quiet())
+        session = open_session(folder / Path(stage.file).name, sess_options=exact_options())
         names = [end.name for end in stage.outputs]
         wanted = {end.name: tensors[end.name] for end in stage.inputs}
         tensors.update(zip(names, run_session(session.run, names, wanted), strict=True))
     return tensors
-
-
-def _quiet() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # What fails is raised; the same again on stderr helps nobody.
-    options.log_severity_level = 4
-    return options
-
-
-def _unoptimised() -> Any:
-    import onnxruntime
-
-    options = _quiet()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return options

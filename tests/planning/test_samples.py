@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import models
 import numpy as np
+import onnx
 import pytest
 
-from carbonedge import ModelError
+from carbonedge import Cluster, ModelError, Node, load_model
 from carbonedge.planning import Tensor
-from carbonedge.runtime.requests import SIZES, made_up_requests
+from carbonedge.planning.formulation import formulate
+from carbonedge.planning.samples import SIZES, made_up_request, made_up_requests
 
 
 def floats(name: str, *shape: int | str | None) -> Tensor:
@@ -31,6 +34,38 @@ def test_dimensions_of_one_name_have_one_size() -> None:
     for size, request in zip(SIZES, made_up_requests(inputs), strict=True):
         assert request["mask"].shape == request["y"].shape == (1, size)
         assert request["kept"].shape == (1,)
+
+
+def test_the_first_request_that_a_model_runs_on_is_taken() -> None:
+    assert made_up_request(load_model(models.valid_convolution()))["x"].shape == (1, 1, 64, 64)
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N] x) => (float[1,320] y) <int64[2] s = {1, 320}> { y = Reshape(x, s) }""")
+    assert made_up_request(load_model(model))["x"].shape == (320,)
+
+
+def test_where_no_size_is_open_nothing_is_run() -> None:
+    def run(*_: object) -> None:
+        raise AssertionError
+
+    assert made_up_request(load_model(models.layers()), run=run)["x"].shape == (1, models.WIDTH)
+
+
+def test_whole_numbers_are_0_where_a_model_runs_on_nothing_else() -> None:
+    model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1,4] x, int64[N,5] rows) => (float[N,5,4] y) { y = Gather(x, rows) }""")
+    assert made_up_request(load_model(model))["rows"].tolist() == [[0] * 5]
+
+
+def test_a_model_that_runs_on_nothing_made_up_wants_a_request() -> None:
+    with pytest.raises(ModelError, match=r"give one by --input: .* cannot run .* x \(64,\)"):
+        made_up_request(load_model(models.of_seven()))
+
+
+def test_costs_and_cuts_are_of_the_request_that_is_made_up() -> None:
+    cluster = Cluster([Node("a", cpu_cores=1, memory_mb=100, power_w=1, intensity_g_per_kwh=100)])
+    formulation = formulate(models.valid_convolution(), cluster)
+    assert formulation.cuts[0].mb == 64 * 64 * 4 / 1e6
+    assert formulation.model.operators[0].macs == 62 * 62 * 9
 
 
 def test_every_type_that_onnx_runtime_takes_is_made_up() -> None:
