@@ -141,7 +141,9 @@ def verify(
     folder
         From `carbonedge.planning.stage_files.split_to_folder`.
     feed
-        The request, arrays by input name; made up when left out.
+        The request, arrays by input name. When left out it is the first that
+        `carbonedge.planning.samples.made_up_requests` gives and the whole runs on, or a
+        later one if the answer to that is mostly rounding.
 
     Raises
     ------
