@@ -123,7 +123,9 @@ def test_what_cannot_be_read_or_written_is_one_line(capsys: pytest.CaptureFixtur
     assert_one_line(split(capsys, "-o", "stages"), "--at")
     assert_one_line(split(capsys, "--at", "3"), "--output")
     Path("file").write_text("in the way")
-    assert_one_line(split(capsys, "--at", "3", "-o", "file"), "file")
+    assert_one_line(
+        split(capsys, "--at", "3", "-o", "file"), "cannot write stages to 'file': File exists"
+    )
     assert_one_line(verify(capsys, "nowhere"), "manifest.json")
     Path("model.onnx").write_bytes(b"a poem")
     assert_one_line(split(capsys, "--at", "3", "-o", "stages"), "not an ONNX model")

@@ -10,9 +10,9 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.inputs import print_made_up, read_feed, read_profiles
-from carbonedge.cli.plots import save_plot
 from carbonedge.cli.tables import print_front, print_plan
 from carbonedge.cli.weights import WeightsOption
+from carbonedge.cli.writing import writing
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare_with_front, save_front_plot
 from carbonedge.experiments.figures import check_plot_path
@@ -171,8 +171,8 @@ def plan(
             **limits,
         )
     if front is not None and plot_path is not None:
-        shown = front
-        save_plot(lambda path: save_front_plot(shown, path, chosen=found), plot_path)
+        with writing("the plot", plot_path):
+            save_front_plot(front, plot_path, chosen=found)
     if as_json:
         document = found.to_dict() if found else front.to_dict() if front else {}
         click.echo(json.dumps(document, indent=2))

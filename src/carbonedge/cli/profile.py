@@ -11,6 +11,7 @@ import click
 from carbonedge.cli import options
 from carbonedge.cli.inputs import print_made_up, read_feed
 from carbonedge.cli.tables import print_profile
+from carbonedge.cli.writing import writing
 from carbonedge.planning import ModelGraph, Profile, load_model, measure
 from carbonedge.planning.samples import for_request
 from carbonedge.planning.session import quiet_options
@@ -30,6 +31,7 @@ def profile(
     model: str, output: str | None, input_path: str | None, threads: int, as_json: bool
 ) -> None:
     """Measure on this machine how long each operator of MODEL takes."""
+    # Before anything is measured.
     if output is not None and not Path(output).parent.is_dir():
         raise ValueError(
             f"cannot write the profile {output!r}: its folder is not there; make it, or name "
@@ -40,7 +42,8 @@ def profile(
     graph, feed = for_request(graph, read_feed(input_path, graph))
     measured = measure(graph, feed=feed, sess_options=quiet_options(threads))
     if output is not None:
-        Path(output).write_text(measured.to_json() + "\n", encoding="utf-8")
+        with writing("the profile", output):
+            Path(output).write_text(measured.to_json() + "\n", encoding="utf-8")
     if as_json:
         click.echo(json.dumps(_document(graph, measured), indent=2))
         return

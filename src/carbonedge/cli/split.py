@@ -6,6 +6,7 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.tables import print_manifest
+from carbonedge.cli.writing import writing
 from carbonedge.planning.stage_files import split_to_folder
 
 __all__ = ["split"]
@@ -40,7 +41,8 @@ class _Positions(click.ParamType[tuple[int, ...]]):
 @options.as_json
 def split(model: str, positions: tuple[int, ...], folder: str, as_json: bool) -> None:
     """Write MODEL's stages to a folder, each an ONNX model of its own, with a manifest."""
-    manifest = split_to_folder(model, positions, folder)
+    with writing("stages to", folder):
+        manifest = split_to_folder(model, positions, folder)
     if as_json:
         click.echo(manifest.to_json(), nl=False)
     else:

@@ -8,8 +8,8 @@ import json
 import click
 
 from carbonedge.cli import options
-from carbonedge.cli.plots import save_plot
 from carbonedge.cli.tables import print_sweep
+from carbonedge.cli.writing import writing
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import save_sweep_plot, sweep_carbon
 from carbonedge.scheduling import MODES, Task
@@ -58,7 +58,8 @@ def sweep(
     task = Task(cpu_cores=cpu_cores, memory_mb=memory_mb)
     swept = sweep_carbon(cluster.nodes, task, base=MODES[mode], steps=steps, time_ms=time_ms)
     if plot_path is not None:
-        save_plot(lambda path: save_sweep_plot(swept, path), plot_path)
+        with writing("the plot", plot_path):
+            save_sweep_plot(swept, plot_path)
     if as_json:
         click.echo(json.dumps({"mode": mode, **dataclasses.asdict(swept)}, indent=2))
     else:

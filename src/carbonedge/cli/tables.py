@@ -306,8 +306,9 @@ def print_verification(verification: Verification) -> None:
     )
     if verification.tolerance > TOLERANCE:
         console.print(
-            f"More than {TOLERANCE:g} is allowed where that is {UNITS} units in the last place "
-            f"times the root of the number of cuts, or {WOBBLES} times what ONNX Runtime's own optimisation changes.",
+            f"More than {TOLERANCE:g} is allowed where that is {UNITS} units in the last place, "
+            f"times the root of the number of cuts, or {WOBBLES} times what ONNX Runtime's own "
+            "optimisation changes.",
             soft_wrap=True,
         )
     for output in verification.outputs:

@@ -294,13 +294,9 @@ class _Moves:
 
 
 def _check_cover(plan: Plan, graph: ModelGraph) -> None:
+    bounds = {0, *plan.cuts, plan.stages[-1].stop}
     known = {cut.position for cut in graph.cuts}
-    reached = 0
-    for stage in plan.stages:
-        if stage.start != reached or stage.stop not in known or stage.stop <= stage.start:
-            break
-        reached = stage.stop
-    if reached != len(graph.operators):
+    if not bounds <= known or max(bounds) != len(graph.operators):
         raise ValueError(
             f"the plan in force does not cut this model: its stages end at "
             f"{', '.join(str(stage.stop) for stage in plan.stages)} and the model has "
