@@ -170,7 +170,9 @@ def test_all_cuts_may_part_what_is_fused(capsys: pytest.CaptureFixture[str]) -> 
     assert_one_line(call(capsys, *command), "memory")
     code, out, _ = call(capsys, *command, "--all-cuts", "--json")
     assert code == 0
-    [cut] = [stage["start"] for stage in json.loads(out)["stages"][1:]]
+    document = json.loads(out)
+    [cut] = [stage["start"] for stage in document["stages"][1:]]
+    assert document["parting"] == [cut]
     code, out, _ = call(capsys, *command, "--all-cuts")
     assert f"cut at {cut}, what ONNX Runtime fuses is parted: the stages beside it take" in out
     Path("cluster.toml").write_text(CLUSTER)
@@ -187,6 +189,8 @@ def test_that_nobody_looked_at_what_is_parted_is_said(capsys: pytest.CaptureFixt
     code, out, _ = call(capsys, *PLAN, "--costs", "macs", "--all-cuts", "--pareto")
     assert code == 0
     assert "parts what ONNX Runtime fuses, which nobody looked at" in out
+    _, out, _ = call(capsys, *PLAN, "--costs", "macs", "--all-cuts", "--json")
+    assert json.loads(out)["parting"] is None
 
 
 def fused_product() -> onnx.ModelProto:

@@ -17,7 +17,6 @@ from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare_with_front, save_front_plot
 from carbonedge.experiments.figures import check_plot_path
 from carbonedge.planning import (
-    OperatorCosts,
     Plan,
     load_model,
     operator_costs,
@@ -184,25 +183,22 @@ def plan(
         print_plan(found)
     elif front is not None:
         print_front(front)
-    said = _parted([found] if found else front.plans if front else [], table)
+    said = _parted([found] if found else front.plans if front else [])
     if said is not None:
         click.echo(said)
     if plot_path is not None:
         click.echo(f"The plot is in {plot_path}.")
 
 
-def _parted(plans: Sequence[Plan], costs: OperatorCosts) -> str | None:
+def _parted(plans: Sequence[Plan]) -> str | None:
     """What plans do not know of the time that their cuts cost."""
-    cuts = sorted({cut for plan in plans for cut in plan.cuts})
-    if costs.parting is None:
-        if not cuts:
-            return None
+    if any(plan.parting is None for plan in plans):
         which = "Where a cut parts what ONNX Runtime fuses, which nobody looked at"
     else:
-        parted = [str(cut) for cut in cuts if cut in costs.parting]
+        parted = sorted({cut for plan in plans for cut in plan.parting or ()})
         if not parted:
             return None
-        shown = ", ".join(parted[:MOST_CUTS]) + (", ..." if len(parted) > MOST_CUTS else "")
+        shown = ", ".join(map(str, parted[:MOST_CUTS])) + (", ..." * (len(parted) > MOST_CUTS))
         which = f"Where the model is cut at {shown}, what ONNX Runtime fuses is parted"
     return f"{which}: the stages beside it take longer than is said here (see --all-cuts)."
 

@@ -85,7 +85,14 @@ class Formulation:
             source=self.source,
             inputs=self._from_source(self.cuts[0], self.source, names[0]),
             outputs=self._from_source(self.cuts[-1], names[-1], self.source),
+            parting=self._parting([stage.start for stage in stages[1:]]),
         )
+
+    def _parting(self, cuts: Sequence[int]) -> tuple[int, ...] | None:
+        parting = self.costs.parting
+        if parting is None:
+            return None if cuts else ()
+        return tuple(cut for cut in cuts if cut in parting)
 
     def paper_costs(self) -> NDArray[np.float64]:
         """Eq. 5 of each operator of the problem, shape [L]."""

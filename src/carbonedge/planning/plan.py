@@ -77,6 +77,9 @@ class Plan:
         counted.
     inputs, outputs
         Their way from and to the source; ``None`` where there is none, or it is no way.
+    parting
+        Cuts that part what ONNX Runtime fuses, so that the stages beside them take longer
+        than is said here; ``None`` where nobody looked.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Plan:
     source: str | None = None
     inputs: Transfer | None = None
     outputs: Transfer | None = None
+    parting: tuple[int, ...] | None = ()
 
     def __post_init__(self) -> None:
         _check_stages(self.stages)
