@@ -131,14 +131,14 @@ def plan(
     if source is not None:
         cluster.index(source)
     graph = load_model(model)
+    profile, node_profiles = read_profiles(profiles, cluster)
     declared = graph.inputs
     feed: Mapping[str, Any] | None = read_feed(input_path, graph)
     if feed is not None or costs == "measured":
-        graph, feed = for_request(graph, feed)
+        graph, feed = for_request(graph, feed, profile)
     sess_options = onnxruntime.SessionOptions()
     sess_options.intra_op_num_threads = threads
     sess_options.log_severity_level = 4
-    profile, node_profiles = read_profiles(profiles, cluster)
     table = operator_costs(
         graph,
         cluster.nodes,
@@ -178,7 +178,7 @@ def plan(
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(graph.summary())
-    if input_path is None:
+    if input_path is None and profile is None:
         print_made_up(declared, feed or {})
     if found is not None:
         print_plan(found)

@@ -184,7 +184,7 @@ def compare(
     options.log_severity_level = 4
     result = Comparison(model.summary())
     try:
-        planned, request = for_request(model, feed)
+        planned, request = for_request(model, feed, profile)
         costs = operator_costs(
             planned,
             cluster.nodes,
@@ -196,7 +196,8 @@ def compare(
         )
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model, sess_options=options)
-        samples = [feed] if feed else _samples(model, whole, requests)
+        asked = model if profile is None else planned
+        samples = [feed] if feed else _samples(asked, whole, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
         routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
         for mode in modes if routable else ():

@@ -71,8 +71,9 @@ def operator_costs(
     source
         One of `SOURCES`.
     feed
-        Inputs to measure with, or to count with. When left out, those measured with are
-        made up, see `made_up_request`, and what is counted has dynamic sizes of 1.
+        Inputs to measure with, or to count with. When left out, they are as those of the
+        profile, or else made up, see `made_up_request`; what is counted has dynamic sizes
+        of 1 then.
     profile
         What was measured here before, or the file it is in: nothing is measured then.
     node_profiles
@@ -101,7 +102,7 @@ def operator_costs(
     of_nodes = dict(node_profiles or {})
     _check_profiles(nodes, source, profile, of_nodes)
     if feed is not None or source == "measured":
-        model, feed = for_request(model, feed)
+        model, feed = for_request(model, feed, profile)
     _check_memory(model, nodes)
     if source == "measured":
         costs = _measured(model, nodes, feed, profile, of_nodes, providers, sess_options)

@@ -170,7 +170,7 @@ def formulate(
         node.known_intensity()
     graph = load_model(model)
     if feed is not None or costs == "measured":
-        graph, feed = for_request(graph, feed)
+        graph, feed = for_request(graph, feed, profile)
     if isinstance(costs, str):
         costs = operator_costs(
             graph,

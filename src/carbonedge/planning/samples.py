@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from carbonedge.exceptions import ModelError
 from carbonedge.planning.model import ModelGraph
+from carbonedge.planning.profile import Profile, read_profile
 from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.planning.sized import sized
 from carbonedge.planning.tensor import Tensor
@@ -45,12 +47,17 @@ Feed = dict[str, Any]
 
 
 def for_request(
-    model: ModelGraph, feed: Mapping[str, Any] | None = None
+    model: ModelGraph,
+    feed: Mapping[str, Any] | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
 ) -> tuple[ModelGraph, Mapping[str, Any]]:
-    """A model with the sizes that a request gives it, and the request: made up where
-    there is none.
+    """A model with the sizes that a request gives it, and the request: where there is none,
+    one of the sizes that a profile was measured with, or made up.
     """
-    if feed is None:
+    if feed is None and profile is not None:
+        shapes = read_profile(profile).inputs
+        feed = {name: np.broadcast_to(0, shape) for name, shape in shapes.items()}
+    elif feed is None:
         feed = made_up_request(model)
     return sized(model, feed), feed
 

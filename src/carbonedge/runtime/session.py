@@ -104,7 +104,7 @@ class InferenceSession:
             planned = graph
             if isinstance(costs, str):
                 if costs == "measured":
-                    planned, _ = for_request(graph)
+                    planned, _ = for_request(graph, profile=profile)
                 costs = operator_costs(
                     planned,
                     cluster.nodes,
