@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import click
 from carbonedge.cli.npz import read_npz
 from carbonedge.cluster import Cluster
 from carbonedge.planning import ModelGraph, Profile, Tensor, read_profile
-from carbonedge.planning.sized import shapes_of
 from carbonedge.runtime.feeds import FeedChecker
 
 __all__ = ["print_made_up", "read_feed", "read_profiles"]
@@ -32,13 +31,12 @@ def read_feed(path: str | None, model: ModelGraph) -> dict[str, Any] | None:
     return feed
 
 
-def print_made_up(inputs: Sequence[Tensor], feed: Mapping[str, Any]) -> None:
-    """Say what sizes a request that was made up has where a model leaves them open."""
-    shapes = shapes_of(feed)
+def print_made_up(declared: Sequence[Tensor], made_up: Sequence[Tensor]) -> None:
+    """Say what sizes the inputs of a request have where a model leaves them open."""
     taken = ", ".join(
-        f"{tensor.name} {'x'.join(map(str, shapes[tensor.name]))}"
-        for tensor in inputs
-        if shapes.get(tensor.name, tensor.shape) != tensor.shape
+        f"{given.name} {'x'.join(map(str, given.shape))}"
+        for open_, given in zip(declared, made_up, strict=True)
+        if given.shape is not None and given.shape != open_.shape
     )
     if taken:
         click.echo(f"Sizes that the model leaves open are made up: {taken}; --input brings others.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -19,13 +19,11 @@ from carbonedge.experiments.figures import check_plot_path
 from carbonedge.planning import (
     Plan,
     load_model,
-    operator_costs,
     partition,
     partition_for_mode,
 )
-from carbonedge.planning.costs import SOURCES
+from carbonedge.planning.costs import SOURCES, given_costs
 from carbonedge.planning.problem import TIME_LIMIT_S
-from carbonedge.planning.samples import for_request
 from carbonedge.planning.search import OBJECTIVES, Limits, prices_of
 from carbonedge.planning.session import quiet_options
 from carbonedge.planning.strategies import STRATEGIES
@@ -134,15 +132,12 @@ def plan(
         cluster.index(source)
     graph = load_model(model)
     declared = graph.inputs
-    feed: Mapping[str, Any] | None = read_feed(input_path, graph)
-    if feed is not None or costs == "measured":
-        graph, feed = for_request(graph, feed)
     profile, node_profiles = read_profiles(profiles, cluster)
-    table = operator_costs(
+    graph, table = given_costs(
+        costs,
         graph,
         cluster.nodes,
-        costs,
-        feed=feed,
+        feed=read_feed(input_path, graph),
         profile=profile,
         node_profiles=node_profiles,
         all_cuts=all_cuts,
@@ -177,8 +172,8 @@ def plan(
         click.echo(json.dumps(document, indent=2))
         return
     click.echo(graph.summary())
-    if input_path is None:
-        print_made_up(declared, feed or {})
+    if input_path is None and costs == "measured" and not profiles:
+        print_made_up(declared, graph.inputs)
     if found is not None:
         print_plan(found)
     elif front is not None:

@@ -49,7 +49,7 @@ def profile(
         return
     click.echo(graph.summary())
     if input_path is None:
-        print_made_up(declared, feed)
+        print_made_up(declared, graph.inputs)
     print_profile(graph, measured)
 
 

@@ -18,11 +18,11 @@ from carbonedge.planning import (
     OperatorCosts,
     Plan,
     Profile,
-    operator_costs,
     partition_for_mode,
 )
+from carbonedge.planning.costs import given_costs
 from carbonedge.planning.difference import TOLERANCE, largest_difference
-from carbonedge.planning.samples import for_request, made_up_request
+from carbonedge.planning.samples import made_up_request
 from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.runtime.turns import taking_turns
@@ -179,20 +179,21 @@ def compare(
     options = taking_turns(quiet_options(threads))
     result = Comparison(model.summary())
     try:
-        planned, request = for_request(model, feed)
-        result.model = planned.summary()
-        costs = operator_costs(
-            planned,
+        planned, costs = given_costs(
+            "measured",
+            model,
             cluster.nodes,
-            feed=request,
+            feed=feed,
             profile=profile,
             node_profiles=node_profiles,
             all_cuts=all_cuts,
             sess_options=options,
         )
+        result.model = planned.summary()
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
         whole = open_session(model, sess_options=options)
-        samples = [feed] if feed else _samples(model, whole, requests)
+        asked = planned if profile or node_profiles else model
+        samples = [feed] if feed else _samples(asked, whole, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
         routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
         for mode in modes if routable else ():

@@ -63,6 +63,7 @@ class Measuring(TypedDict, total=False):
 
     feed: Mapping[str, Any] | None
     profile: Profile | str | os.PathLike[str] | None
+    node_profiles: Mapping[str, Profile | str | os.PathLike[str]] | None
     all_cuts: bool
     providers: Sequence[Any] | None
     sess_options: Any
@@ -91,8 +92,9 @@ def operator_costs(
     source
         One of `SOURCES`.
     feed
-        Inputs to measure with, or to count with. When left out, those measured with are
-        made up, see `made_up_request`, and what is counted has dynamic sizes of 1.
+        Inputs to measure with, or to count with. When left out, they have the sizes of the
+        profiles, or else those measured with are made up, see `made_up_request`, and what is
+        counted has dynamic sizes of 1.
     profile
         What was measured here before, or the file it is in: nothing is measured then. It
         must be for inputs of the same sizes, as those of nodes must.
@@ -120,13 +122,17 @@ def operator_costs(
         raise ValueError(f"costs {source!r} are not known: choose one of {', '.join(SOURCES)}")
     if not model.operators:
         raise ModelError("nothing in the model depends on its inputs: there is nothing to plan")
-    of_nodes = dict(node_profiles or {})
-    _check_profiles(nodes, source, profile, of_nodes)
-    if feed is not None or source == "measured":
+    here = None if profile is None else read_profile(profile)
+    there = {name: read_profile(given) for name, given in (node_profiles or {}).items()}
+    _check_profiles(nodes, source, here, there)
+    known = next((found.inputs for found in (here, *there.values()) if found is not None), None)
+    if feed is None and known is not None and _admits(model, known):
+        model = of_sizes(model, known)
+    elif feed is not None or source == "measured":
         model, feed = for_request(model, feed, providers=providers, sess_options=sess_options)
     _check_memory(model, nodes)
     if source == "measured":
-        costs = _measured(model, nodes, feed, profile, of_nodes, providers, sess_options)
+        costs = _measured(model, nodes, feed, here, there, providers, sess_options)
     else:
         shared = _shared_out(model, nodes, source)
         costs = OperatorCosts(source, shared, np.zeros(len(nodes)), frozenset(), None)
@@ -201,12 +207,12 @@ def _in_sizes(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]] | None) -
 
 
 def _check_profiles(
-    nodes: Sequence[Node], source: str, profile: object, of_nodes: Mapping[str, object]
+    nodes: Sequence[Node], source: str, here: Profile | None, there: Mapping[str, Profile]
 ) -> None:
-    if source != "measured" and (profile is not None or of_nodes):
+    if source != "measured" and (here is not None or there):
         raise ValueError(f"a profile holds measured costs, not {source!r}: ask for one or other")
     names = [node.name for node in nodes]
-    for name in of_nodes:
+    for name in there:
         if name not in names:
             raise ValueError(
                 f"a profile is for node {name!r}, which is not there: choose from "
@@ -218,13 +224,11 @@ def _measured(
     model: ModelGraph,
     nodes: Sequence[Node],
     feed: Mapping[str, Any] | None,
-    profile: Profile | str | os.PathLike[str] | None,
-    of_nodes: Mapping[str, Profile | str | os.PathLike[str]],
+    here: Profile | None,
+    there: Mapping[str, Profile],
     providers: Sequence[Any] | None,
     sess_options: Any,
 ) -> OperatorCosts:
-    there = {name: read_profile(given) for name, given in of_nodes.items()}
-    here = None if profile is None else read_profile(profile)
     if there or here is not None:
         conditions = Conditions.here(model, providers, sess_options)
         for name, found in there.items():
