@@ -17,7 +17,7 @@ Booleans = NDArray[np.bool_]
 ALIKE = 1e-9
 """Numbers that differ by no larger share are the same, computed in another way."""
 
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _FEW = 16
 
 
@@ -175,6 +175,7 @@ def without_bettered(
     numbers = of_nodes[kinds.first]
     few = numbers[:, np.linspace(0, numbers.shape[1] - 1, _FEW).astype(np.int64)]
     between = [kinds.between(links) for links in of_links]
+    both_ways = between + [np.ascontiguousarray(links.T) for links in between]
     # Of equals the first stays: what is left out is bettered by what is kept.
     stays = np.ones(len(count), dtype=np.bool_)
     for kind, nodes in enumerate(kinds.members):
@@ -188,7 +189,7 @@ def without_bettered(
         better = 0
         for some in _in_blocks(rivals, numbers.shape[1] + len(count)):
             some = some[np.all(numbers[some] <= numbers[kind], axis=1)]
-            some = some[_links_better(between, count, some, kind)]
+            some = some[_links_better(both_ways, count, some, kind)]
             better += int(count[some].sum())
             if better >= most_stages:
                 stays[kind] = False
@@ -196,14 +197,16 @@ def without_bettered(
     return Kinds(tuple(nodes for nodes, stay in zip(kinds.members, stays, strict=True) if stay))
 
 
-def _links_better(between: list[Floats], count: Integers, rivals: Integers, kind: int) -> Booleans:
+def _links_better(
+    both_ways: list[Floats], count: Integers, rivals: Integers, kind: int
+) -> Booleans:
     """Whether the links of each rival match or better those of a kind, towards all nodes
     that may stand beside it.
     """
     better = np.ones(len(rivals), dtype=np.bool_)
     # Towards its own kind and the other's only where a second node is there.
     alone = np.flatnonzero(count[rivals] == 1)
-    for way in (way for links in between for way in (links, links.T)):
+    for way in both_ways:
         no_worse = way[rivals] <= way[kind]
         no_worse[:, kind] = (count[kind] == 1) | (way[rivals, kind] <= way[kind, kind])
         no_worse[alone, rivals[alone]] = True
