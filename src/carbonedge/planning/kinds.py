@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -77,6 +78,9 @@ def find_kinds(of_nodes: Floats, of_links: tuple[Floats, ...], apart: int | None
         A node that is of no kind but its own.
     """
     sums = _weighted_sums(of_nodes)
+    in_order = np.sort(sums)
+    if not np.any(_agree(in_order[1:], in_order[:-1])):
+        return Kinds(tuple((node,) for node in range(len(of_nodes))))
     both_ways = [way for links in of_links for way in (links, links.T)]
     sums_of_links = [_sums_but_diagonal(way) for way in both_ways]
     kinds: list[tuple[int, ...]] = []
@@ -106,14 +110,19 @@ def _weighted_sums(numbers: Floats) -> Floats:
     """One number of each row, which agree where the rows do."""
     sizes = np.abs(numbers)
     largest = sizes.max(axis=0, initial=0.0)
-    weights = np.random.default_rng(0).uniform(1, 2, len(largest))
-    result: Floats = sizes @ (weights / np.where(largest > 0, largest, 1.0))
+    result: Floats = sizes @ (_weights(len(largest)) / np.where(largest > 0, largest, 1.0))
     return result
+
+
+def _weights(count: int) -> Floats:
+    """Numbers from 1 to 2, no two the same: multiples of the golden ratio."""
+    weights: Floats = 1 + np.arange(count, dtype=np.float64) * ((math.sqrt(5) - 1) / 2) % 1
+    return weights
 
 
 def _sums_but_diagonal(links: Floats) -> tuple[Floats, Floats]:
     """Weights of targets, and the weighted sum of each node's links to all others."""
-    weights = np.random.default_rng(0).uniform(1, 2, len(links))
+    weights = _weights(len(links))
     others = _finite(links)
     np.fill_diagonal(others, 0.0)
     return weights, others @ weights
