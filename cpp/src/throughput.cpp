@@ -365,9 +365,10 @@ public:
 
     Found run()
     {
-        attempt(limits_.max_part_ms, kNarrow);
+        raise_lower();
+        take_any();
         if (!best_)
-            take_any();
+            attempt(limits_.max_part_ms, kNarrow);
         if (!best_)
             attempt(limits_.max_part_ms, kAll);
         if (!best_)
@@ -395,8 +396,33 @@ private:
         unknown,
     };
 
-    // A plan that is easy to come by, where there are more nodes than sets of cuts
-    // have room for.
+    // Each operator runs somewhere, and as many stages as may be share all work.
+    void raise_lower()
+    {
+        auto slowest = 0.0;
+        auto sum = 0.0;
+        for (std::size_t cut = 0; cut < chain_.num_operators(); ++cut)
+        {
+            auto step = kInfinity;
+            auto stage = kInfinity;
+            for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
+            {
+                step = std::min(step, latency_.step(cut, kind));
+                stage = std::min(stage,
+                                 latency_.step(cut, kind) + latency_.overhead(kind));
+            }
+            slowest = std::max(slowest, stage);
+            sum += step;
+        }
+        std::uint64_t nodes = 0;
+        for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
+            nodes += resources_.limit(kind);
+        nodes = std::min(nodes, resources_.limit(resources_.stages()));
+        lower_ = std::max({lower_, slowest / kTie, sum / static_cast<double>(nodes) / kTie});
+        tried_ = lower_;
+    }
+
+    // A plan that is easy to come by.
     void take_any()
     {
         StageLimits const stage_limits(chain_, latency_, limits_.max_part_ms);

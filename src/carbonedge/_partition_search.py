@@ -672,9 +672,10 @@ class ThroughputSearch:
             self._first_deadline.close()
 
     def _run(self) -> Found:
-        self._attempt(self._limits.max_part_ms, NARROW)
+        self._raise_lower()
+        self._take_any()
         if self._best is None:
-            self._take_any()
+            self._attempt(self._limits.max_part_ms, NARROW)
         if self._best is None:
             self._attempt(self._limits.max_part_ms, ALL)
         if self._best is None:
@@ -703,6 +704,15 @@ class ThroughputSearch:
             return self._first_deadline.watch()
         promising = self._best_latency_ms <= self._hoped_ms
         return self._deadline.watch()[OVER if promising else HALF_OVER :]
+
+    def _raise_lower(self) -> None:
+        latency = self._chain.latency
+        slowest = float((latency.step.T + latency.overhead).min(axis=1).max())
+        # One after the other, as in the core.
+        total = float(np.cumsum(latency.step.min(axis=0))[-1])
+        nodes = min(int(self._resources[:-1].sum()), int(self._resources[-1]))
+        self._lower = max(self._lower, slowest / TIE, total / nodes / TIE)
+        self._tried = self._lower
 
     def _take_any(self) -> None:
         limits = self._chain.stage_limits(self._kernels, self._limits.max_part_ms)
