@@ -48,16 +48,27 @@ weights = st.builds(
 )
 
 
+_exponent = st.integers(-6, 15)
+
+
 @st.composite
 def partition_problems(
-    draw: st.DrawFn, *, most_operators: int = 5, most_nodes: int = 4
+    draw: st.DrawFn,
+    *,
+    most_operators: int = 5,
+    most_nodes: int = 4,
+    wild: bool = False,
+    fewest_mb: int = 2,
 ) -> PartitionProblem:
+    """Small numbers full of ties; where `wild`, of any magnitude from 1e-6 to 1e15."""
     num_operators = draw(st.integers(1, most_operators))
     num_nodes = draw(st.integers(1, most_nodes))
     # Nodes that copy another one are of its kind.
     kinds = draw(st.integers(1, num_nodes))
     alike = [min(node, kinds - 1) for node in range(num_nodes)]
-    whole = st.integers(0, 6)
+    whole: st.SearchStrategy[float] = st.integers(0, 6)
+    if wild:
+        whole = st.builds(lambda digit, exponent: digit * 10.0**exponent, whole, _exponent)
 
     def array(*shape: int, values: st.SearchStrategy[float] = whole) -> np.ndarray:
         count = int(np.prod(shape))
@@ -73,9 +84,9 @@ def partition_problems(
     return PartitionProblem(
         array(num_operators, kinds)[:, alike],
         array(num_operators, kinds)[:, alike],
-        array(num_operators),
+        array(num_operators, values=st.integers(0, 6)),
         array(num_operators + 1),
-        node_memory_mb=of_nodes(st.integers(2, 20)),
+        node_memory_mb=of_nodes(st.integers(fewest_mb, 20)),
         intensity_g_per_kwh=of_nodes(st.integers(0, 900)),
         link_latency_ms=of_links(st.sampled_from([0.0, 0.5, np.inf])),
         link_mbps=of_links(st.sampled_from([8000.0, 1000.0, np.inf])),

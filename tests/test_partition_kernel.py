@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -149,6 +150,114 @@ def test_a_plans_own_latency_is_a_target_it_meets(
         held = solve(name, problem, objective, slo_ms=free.latency_ms)
         assert held is not None
         assert value(objective, held) == pytest.approx(value(objective, free))
+
+
+TIGHT = strategies.partition_problems(most_operators=7, most_nodes=5, fewest_mb=0)
+
+
+@given(
+    strategies.partition_problems(most_operators=8) | TIGHT,
+    st.sampled_from(OBJECTIVES),
+    st.lists(st.floats(1, 2), min_size=1, max_size=3),
+)
+def test_a_target_that_the_best_plan_meets_changes_nothing(
+    problem: PartitionProblem, objective: str, looser: list[float]
+) -> None:
+    for name in NAMES:
+        free = solve(name, problem, objective)
+        assume(free is not None and free.latency_ms > 0)
+        assert free is not None
+        for share in looser:
+            held = solve(name, problem, objective, slo_ms=free.latency_ms * share)
+            assert held == free
+
+
+@given(
+    strategies.partition_problems(most_operators=6) | TIGHT,
+    st.sampled_from(OBJECTIVES),
+    st.lists(st.floats(0.1, 40), min_size=2, max_size=5),
+)
+def test_a_tighter_target_never_makes_a_better_plan(
+    problem: PartitionProblem, objective: str, targets: list[float]
+) -> None:
+    values = []
+    for slo_ms in sorted(targets):
+        found = solve("native", problem, objective, slo_ms=slo_ms)
+        values.append(math.inf if found is None else value(objective, found))
+    for tight, loose in itertools.pairwise(values):
+        assert loose <= tight * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("name", ["native", "numba"])
+def test_a_loose_target_does_not_leave_a_gap_where_there_is_none_without(name: str) -> None:
+    """Eleven nodes, all needed: tables do what labels cannot."""
+    problem = large(5, 150, 11, 50.0)
+    free = solve(name, problem, "emissions")
+    assert free is not None
+    assert free.optimal
+    assert solve(name, problem, "emissions", slo_ms=free.latency_ms * 1.2) == free
+
+
+WILD = strategies.partition_problems(most_operators=4, wild=True)
+
+
+@settings(max_examples=200)
+@given(WILD, st.sampled_from(OBJECTIVES), st.none() | st.floats(0.1, 10))
+def test_numbers_of_all_magnitudes_lose_none_of_their_digits(
+    problem: PartitionProblem, objective: str, share: float | None
+) -> None:
+    plans = within(problem, None, None)
+    assume(plans)
+    slo_ms = None if share is None else sorted(p.latency for p in plans)[len(plans) // 2] * share
+    assume(slo_ms is None or 0 < slo_ms <= 1e15)
+    in_time = [p for p in plans if slo_ms is None or p.latency <= slo_ms * (1 + 1e-12)]
+    for name in NAMES:
+        found = solve(name, problem, objective, slo_ms=slo_ms)
+        assert (found is None) == (not in_time)
+        if found is None:
+            continue
+        assert found.optimal
+        least = min(value(objective, costs) for costs in in_time)
+        assert value(objective, found) == pytest.approx(least, rel=1e-9, abs=0)
+        own = problem.evaluate(found.cuts, found.nodes)
+        for measure in ("latency_ms", "energy_j", "emissions_g", "throughput_rps"):
+            assert getattr(found, measure) == pytest.approx(getattr(own, measure), rel=1e-9, abs=0)
+
+
+@settings(max_examples=100)
+@given(WILD)
+def test_fronts_of_numbers_of_all_magnitudes_lose_no_plan(problem: PartitionProblem) -> None:
+    everything = [(costs.latency, costs.energy) for costs in within(problem, None, None)]
+    for name in NAMES:
+        front = pareto(name, problem, "latency", "energy")
+        got = [(plan.latency_ms, plan.energy_j) for plan in front]
+        for other in everything:
+            assert any(
+                all(a <= b * (1 + 1e-9) for a, b in zip(mine, other, strict=True)) for mine in got
+            )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_one_node_cannot_do_hides_nothing_of_what_it_can(name: str) -> None:
+    """Operator 0 would take node 0 some 30,000 years; what follows is its to do."""
+    for objective in ("latency", "energy", "throughput"):
+        problem = PartitionProblem(
+            np.array([[1e15, 1.0], [0.25, 0.5], [0.25, 0.5]]),
+            np.array([[1e15, 1.0], [0.25, 0.5], [0.25, 0.5]]),
+            np.ones(3),
+            np.zeros(4),
+            node_memory_mb=np.full(2, 10.0),
+            intensity_g_per_kwh=np.ones(2),
+            link_latency_ms=np.full((2, 2), 0.1),
+            link_mbps=np.ones((2, 2)),
+            link_j_per_mb=np.zeros((2, 2)),
+            stage_overhead_ms=np.zeros(2),
+        )
+        found = solve(name, problem, objective)
+        assert found is not None
+        assert (found.cuts, found.nodes) == ((1,), (1, 0))
+        assert found.latency_ms == 1.6
+        assert found.optimal
 
 
 @settings(max_examples=150)
@@ -305,6 +414,34 @@ def test_a_time_limit_is_kept_and_something_found_by_then(
     for plan in plans:
         assert not plan.optimal
         assert 0 < plan.gap <= 1
+
+
+@pytest.mark.parametrize("name", ["native", "numba"])
+@pytest.mark.parametrize("memory_mb", [1e6, 100.0])
+@pytest.mark.parametrize("slo_share", [None, 1.5])
+@pytest.mark.parametrize("objective", ["latency", "emissions", "throughput", "front"])
+def test_many_unlike_nodes_have_a_plan_whatever_the_time(
+    objective: str, slo_share: float | None, memory_mb: float, name: str
+) -> None:
+    """Tables alone would take many times the limit."""
+    problem = large(3, 1000, 200, memory_mb)
+    solve(name, problem, "latency", time_limit_s=1e-3)  # compiles
+    rough = solve(name, problem, "latency", time_limit_s=1e-3)
+    assert rough is not None
+    slo_ms = None if slo_share is None else rough.latency_ms * slo_share
+    began = time.perf_counter()
+    limits = {"slo_ms": slo_ms, "time_limit_s": 0.1}
+    if objective == "front":
+        plans = pareto(name, problem, "latency", "emissions", **limits)
+    else:
+        found = solve(name, problem, objective, **limits)
+        plans = [] if found is None else [found]
+    assert time.perf_counter() - began < 3
+    assert plans
+    for plan in plans:
+        assert len(set(plan.nodes)) == len(plan.nodes)
+        assert plan.latency_ms <= (slo_ms or math.inf)
+        assert 0 < plan.gap < 1
 
 
 LIMITS_S = (1e-6, 1e-3, 3e-3)

@@ -34,23 +34,30 @@ ChainCosts::ChainCosts(std::span<double const> operator_cost,
                        std::span<double const> link_per_mb,
                        std::span<double const> cut_mb,
                        std::size_t source)
-    : upto_(stage_overhead.size() * cut_mb.size()),
+    : step_(operator_cost.size()), rest_(stage_overhead.size() * cut_mb.size()),
       stage_overhead_(copy(stage_overhead)), link_fixed_(copy(link_fixed)),
       link_per_mb_(copy(link_per_mb)), cut_mb_(copy(cut_mb)), source_(source)
 {
     assert(operator_cost.size() == num_operators() * num_kinds());
     for (std::size_t node = 0; node < num_kinds(); ++node)
     {
-        auto *sums = upto_.data() + node * cut_mb_.size();
-        for (std::size_t p = 0; p < num_operators(); ++p)
-            sums[p + 1] = sums[p] + operator_cost[p * num_kinds() + node];
+        auto *steps = step_.data() + node * num_operators();
+        auto *rests = rest_.data() + node * cut_mb_.size();
+        auto sum = 0.0;
+        for (auto cut = num_operators(); cut-- > 0;)
+        {
+            steps[cut] = operator_cost[cut * num_kinds() + node];
+            sum += steps[cut];
+            rests[cut] = sum;
+        }
     }
 }
 
 ChainCosts ChainCosts::plus(ChainCosts const &other, double factor) const
 {
     auto sum = *this;
-    add(sum.upto_, other.upto_, factor);
+    add(sum.step_, other.step_, factor);
+    add(sum.rest_, other.rest_, factor);
     add(sum.stage_overhead_, other.stage_overhead_, factor);
     add(sum.link_fixed_, other.link_fixed_, factor);
     add(sum.link_per_mb_, other.link_per_mb_, factor);
@@ -60,7 +67,8 @@ ChainCosts ChainCosts::plus(ChainCosts const &other, double factor) const
 ChainCosts ChainCosts::times(double factor) const
 {
     auto product = *this;
-    scale(product.upto_, factor);
+    scale(product.step_, factor);
+    scale(product.rest_, factor);
     scale(product.stage_overhead_, factor);
     scale(product.link_fixed_, factor);
     scale(product.link_per_mb_, factor);

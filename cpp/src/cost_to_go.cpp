@@ -3,54 +3,104 @@
 #include "carbonedge/units.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace carbonedge
 {
 namespace
 {
-// Per state, the least of what follows a stop, over the stops in (start, last] for
-// starts that fall one by one and lasts that never rise. What a nearer stop matches
-// will never be the least again, and goes.
+// Per state, the least that a stage on a node of one kind and all after it cost, over
+// the stops in (start, farthest] for starts that fall one by one and farthest stops
+// that never rise. The stops are held in two parts, on this side of a middle and
+// beyond, and only ever added to: a difference of sums would lose what is small beside
+// what both hold.
 class FallingWindow
 {
 public:
-    FallingWindow(std::size_t num_stops, std::size_t num_states)
-        : num_stops_(num_stops), stops_(num_stops * num_states),
-          values_(num_stops * num_states), first_(num_states), last_(num_states)
+    FallingWindow(ChainCosts const &costs, std::size_t kind, std::size_t num_states)
+        : steps_(costs.steps(kind)), num_kinds_(costs.num_kinds()), kind_(kind),
+          num_states_(num_states), middle_(costs.num_operators()),
+          near_(num_states, kInfinity)
     {
     }
 
-    void add(std::size_t state, std::size_t stop, double value)
+    // Takes the start back by one operator. `hops` is of the table.
+    void fall(std::size_t start, std::size_t farthest, std::vector<double> const &hops)
     {
-        auto &last = last_[state];
-        auto const base = state * num_stops_;
-        while (last > first_[state] && values_[base + last - 1] >= value)
-            --last;
-        stops_[base + last] = static_cast<std::uint32_t>(stop);
-        values_[base + last++] = value;
+        if (farthest < middle_)
+        {
+            divide(start, farthest, hops);
+            return;
+        }
+        auto const step = steps_[start];
+        to_middle_ += step;
+        auto const *at_next = at(hops, start + 1);
+        for (std::size_t state = 0; state < num_states_; ++state)
+            near_[state] = step + std::min(near_[state], at_next[state]);
     }
 
-    [[nodiscard]] double least(std::size_t state, std::size_t farthest)
+    // Into `least`, the overhead in.
+    void put(std::size_t farthest, double overhead, double *least) const
     {
-        auto &first = first_[state];
-        auto const base = state * num_stops_;
-        while (first < last_[state] && stops_[base + first] > farthest)
-            ++first;
-        return first < last_[state] ? values_[base + first] : kInfinity;
+        if (farthest <= middle_)
+        {
+            for (std::size_t state = 0; state < num_states_; ++state)
+                least[state] = near_[state] + overhead;
+            return;
+        }
+        auto const *far = far_.data() + (farthest - middle_ - 1) * num_states_;
+        for (std::size_t state = 0; state < num_states_; ++state)
+            least[state] = std::min(near_[state], to_middle_ + far[state]) + overhead;
     }
 
 private:
-    std::size_t num_stops_;
-    std::vector<std::uint32_t> stops_;
-    std::vector<double> values_;
-    std::vector<std::size_t> first_;
-    std::vector<std::size_t> last_;
+    [[nodiscard]] double const *at(std::vector<double> const &hops, std::size_t cut) const
+    {
+        return hops.data() + (cut * num_kinds_ + kind_) * num_states_;
+    }
+
+    // All stops are beyond the middle from here on.
+    void
+    divide(std::size_t start, std::size_t farthest, std::vector<double> const &hops)
+    {
+        middle_ = start;
+        to_middle_ = 0.0;
+        std::fill(near_.begin(), near_.end(), kInfinity);
+        far_.resize((std::max(farthest, start) - start) * num_states_);
+        auto *far = far_.data();
+        auto cost = 0.0;
+        for (auto stop = start + 1; stop <= farthest; ++stop, far += num_states_)
+        {
+            cost += steps_[stop - 1];
+            auto const *hop = at(hops, stop);
+            for (std::size_t state = 0; state < num_states_; ++state)
+            {
+                auto const value = cost + hop[state];
+                far[state] =
+                    stop == start + 1
+                        ? value
+                        : std::min(far[static_cast<std::ptrdiff_t>(state)
+                                       - static_cast<std::ptrdiff_t>(num_states_)],
+                                   value);
+            }
+        }
+    }
+
+    double const *steps_;
+    std::size_t num_kinds_;
+    std::size_t kind_;
+    std::size_t num_states_;
+    std::size_t middle_;
+    double to_middle_ = 0.0;
+    std::vector<double> near_; // [S], stops up to the middle
+    std::vector<double> far_;  // [stops, S], any stop beyond the middle up to one
 };
 } // namespace
 
 CostToGo::CostToGo(ChainCosts const &costs,
                    StageLimits const &limits,
-                   UseStates const &states)
+                   UseStates const &states,
+                   Deadline const *deadline)
     : num_kinds_(costs.num_kinds()), num_states_(states.size()),
       run_(costs.num_operators() * num_kinds_ * num_states_, kInfinity),
       hop_((costs.num_operators() + 1) * num_kinds_ * num_states_, kInfinity),
@@ -60,13 +110,10 @@ CostToGo::CostToGo(ChainCosts const &costs,
     auto const at = [&](std::size_t cut, std::size_t kind)
     { return (cut * num_kinds_ + kind) * num_states_; };
 
-    // A window where memory or time bounds a stage, else one number will do.
     std::vector<FallingWindow> windows;
-    std::vector<double> least(num_kinds_ * num_states_, kInfinity);
     for (std::size_t kind = 0; kind < num_kinds_; ++kind)
     {
-        auto const bounded = limits.farthest(0, kind) < num_operators;
-        windows.emplace_back(bounded ? num_operators : 0, bounded ? num_states_ : 0);
+        windows.emplace_back(costs, kind, num_states_);
         if (limits.may_leave(kind))
             std::fill_n(hop_.begin()
                             + static_cast<std::ptrdiff_t>(at(num_operators, kind)),
@@ -76,36 +123,33 @@ CostToGo::CostToGo(ChainCosts const &costs,
 
     for (auto start = num_operators; start-- > 0;)
     {
+        if (deadline != nullptr && deadline->passed())
+        {
+            finished_ = false;
+            return;
+        }
         for (std::size_t kind = 0; kind < num_kinds_; ++kind)
         {
-            auto const *upto = costs.upto(kind);
-            auto const *hops = hop_.data() + at(start + 1, kind);
-            auto *runs = run_.data() + at(start, kind);
-            // With the node's own operators up to a stop in, what follows it differs
-            // by one number from any start.
-            auto const before = upto[start + 1];
-            auto const back = costs.overhead(kind) - upto[start];
-            auto &window = windows[kind];
-            if (limits.farthest(0, kind) < num_operators)
-                for (std::size_t state = 0; state < num_states_; ++state)
-                {
-                    window.add(state, start + 1, hops[state] + before);
-                    runs[state] =
-                        window.least(state, limits.farthest(start, kind)) + back;
-                }
-            else
-            {
-                auto *leasts = least.data() + kind * num_states_;
-                for (std::size_t state = 0; state < num_states_; ++state)
-                {
-                    leasts[state] = std::min(leasts[state], hops[state] + before);
-                    runs[state] = leasts[state] + back;
-                }
-            }
+            auto const farthest = limits.farthest(start, kind);
+            windows[kind].fall(start, farthest, hop_);
+            windows[kind].put(
+                farthest, costs.overhead(kind), run_.data() + at(start, kind));
         }
         for (std::size_t kind = 0; kind < num_kinds_ && start > 0; ++kind)
         {
             auto *hops = hop_.data() + at(start, kind);
+            if (num_states_ == 1)
+            {
+                // Most tables are such: one number that stays at hand.
+                auto const *runs = run_.data() + at(start, 0);
+                auto least = kInfinity;
+                for (std::size_t next = 0; next < num_kinds_; ++next)
+                    if (limits.may_hop(start, kind, next))
+                        least = std::min(
+                            least, costs.transfer(start, kind, next) + runs[next]);
+                hops[0] = least;
+                continue;
+            }
             for (std::size_t next = 0; next < num_kinds_; ++next)
             {
                 if (!limits.may_hop(start, kind, next))
@@ -129,10 +173,12 @@ CostToGo::CostToGo(ChainCosts const &costs,
     }
 }
 
-Partition CostToGo::plan(ChainCosts const &costs,
-                         StageLimits const &limits,
-                         UseStates const &states) const
+std::optional<Partition> CostToGo::plan(ChainCosts const &costs,
+                                        StageLimits const &limits,
+                                        UseStates const &states) const
 {
+    if (std::isinf(whole_))
+        return std::nullopt;
     Partition plan{};
     auto const num_operators = costs.num_operators();
     std::size_t start = 0;
@@ -165,11 +211,13 @@ Partition CostToGo::plan(ChainCosts const &costs,
     {
         auto least = kInfinity;
         auto best = num_operators;
+        auto sum = 0.0;
         // Of equals the farthest: fewer stages.
-        for (auto stop = limits.farthest(start, kind); stop > start; --stop)
+        for (auto stop = start + 1; stop <= limits.farthest(start, kind); ++stop)
         {
-            auto const value = costs.stage(start, stop, kind) + hop(stop, kind, state);
-            if (value < least)
+            sum += costs.step(stop - 1, kind);
+            auto const value = sum + hop(stop, kind, state);
+            if (value <= least)
             {
                 least = value;
                 best = stop;

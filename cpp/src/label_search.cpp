@@ -1,9 +1,10 @@
 // Least cost and fronts, by tables of the cost to go and a search over labels.
 #include "archive.hpp"
-#include "deadline.hpp"
 #include "plan_totals.hpp"
+#include "rough_plan.hpp"
 
 #include "carbonedge/cost_to_go.hpp"
+#include "carbonedge/deadline.hpp"
 #include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
@@ -23,7 +24,7 @@ constexpr auto kRoundingSlack = 1.0 + 1e-9;
 // Labels that differ by less, as a share of the least a plan can come to, are alike.
 constexpr auto kTieShare = 1e-12;
 constexpr auto kNoStage = std::numeric_limits<std::uint32_t>::max();
-constexpr auto kLabelsBetweenLooks = 1024;
+constexpr auto kLabelsBetweenLooks = 64;
 // Numbers in all tables of the cost to go together: 8 bytes each, twice.
 constexpr std::size_t kMostNumbers = 1u << 21;
 constexpr std::size_t kMostPrices = 16;
@@ -36,8 +37,7 @@ constexpr std::size_t kMostNarrowStates = 1u << 17;
 // Partial plans kept before the search settles for the best it has.
 constexpr std::size_t kMostStages = 20'000'000;
 
-// A running stage. Its cost and latency lack what its operators take from the first
-// operator of all, which makes those of one node comparable at every cut.
+// A running stage, and what all up to the cut where the search stands has cost.
 struct Label
 {
     double cost;
@@ -92,8 +92,10 @@ public:
     LabelSearch(Chain const &chain,
                 Prices const &prices,
                 Limits const &limits,
-                bool whole_front)
-        : chain_(chain), limits_(limits),
+                bool whole_front,
+                double hoped_ms = kInfinity)
+        : chain_(chain), prices_(prices), limits_(limits), hoped_ms_(hoped_ms),
+          half_(limits.time_limit_s / 2.0),
           deadline_(limits.time_limit_s - time_for_good(limits)),
           last_deadline_(limits.time_limit_s), num_operators_(chain.num_operators()),
           num_kinds_(chain.num_kinds()), whole_front_(whole_front),
@@ -115,24 +117,37 @@ public:
 
     Found run()
     {
+        // Without these tables nothing is known: they are made whatever the time.
+        cost_to_go_.emplace(cost_, stage_limits_, states_);
+        if (std::isinf(cost_to_go_->whole()))
+            return answer(true);
+        lower_ = cost_to_go_->whole();
+        if (bound_latency_ && !whole_front_)
+            if (auto const found = if_latency_is_loose())
+                return *found;
+        if (bound_latency_ && !latency_to_go_)
+        {
+            // Without this one a plan may be known all the same.
+            if (!whole_front_ && deadline_.passed() && keep_rough_plans())
+                return answer(false);
+            latency_to_go_.emplace(latency_, stage_limits_, states_);
+        }
         for (;;)
         {
+            if (std::isinf(cost_to_go_->whole()) || too_slow())
+                return answer(true);
             overused_.clear();
             explored_ = Explored::nothing;
-            // Tables of fewer states are of no use any more.
-            latency_to_go_.reset();
-            duals_.clear();
-            cost_to_go_.emplace(cost_, stage_limits_, states_);
-            if (std::isinf(cost_to_go_->whole()))
-                return answer(true);
             lower_ = std::max(lower_, cost_to_go_->whole());
             cost_tie_ = lower_ * kTieShare;
+            if (bound_latency_)
+                latency_tie_ = latency_to_go_->whole() * kTieShare;
             auto const finished = whole_front_ ? find_front() : find_least();
             if (!finished)
                 return answer(false);
             if (overused_.empty())
                 return answer(true);
-            if (deadline_.passed() || !track_overused())
+            if (out_of_time() || !track_overused())
                 return answer(false);
         }
     }
@@ -144,6 +159,43 @@ private:
         part,
         all,
     };
+
+    // The answer, where the best of all plans turns out to be quick enough, or that
+    // there is none: a target that stands in nobody's way makes nothing harder. Half of
+    // the time is enough for that, unless it looks as if it were so.
+    std::optional<Found> if_latency_is_loose()
+    {
+        auto const cheapest = best_plan(cost_, *cost_to_go_);
+        if (keep(cheapest))
+            return answer(true);
+        if (overused_.empty())
+            return std::nullopt;
+        if (deadline_.passed())
+            return std::nullopt;
+        // If even so no plan is quick enough, it takes no search.
+        latency_to_go_.emplace(latency_, stage_limits_, states_);
+        if (too_slow())
+            return answer(true);
+        auto limits = limits_;
+        limits.slo_ms = kInfinity;
+        limits.time_limit_s = last_deadline_.left_s();
+        auto found = LabelSearch(chain_, prices_, limits, false, limits_.slo_ms).run();
+        if (found.plans.empty())
+            return found.proven ? std::optional(std::move(found)) : std::nullopt;
+        auto const &plan = found.plans.front();
+        if (plan.latency_ms <= limits_.slo_ms)
+            return found;
+        lower_ = std::max(lower_, plan.value * (1.0 - found.gap));
+        return std::nullopt;
+    }
+
+    // Whether even the quickest plan is.
+    [[nodiscard]] bool too_slow() const
+    {
+        return bound_latency_
+               && (std::isinf(latency_to_go_->whole())
+                   || latency_to_go_->whole() > limits_.slo_ms * kRoundingSlack);
+    }
 
     // Both searches tell whether they came to their end. If they did and nothing is
     // overused, what was kept is the answer.
@@ -157,7 +209,7 @@ private:
             return true;
         duals_.clear();
         if (bound_latency_ && !price_latency())
-            return true;
+            return false;
         overused_.clear();
         for (auto const share : {1e-3, 1e-2, 1e-1, kInfinity})
         {
@@ -173,30 +225,19 @@ private:
 
     bool find_front()
     {
-        if (!bound_by_latency())
-            return true;
-        price_hull();
+        if (!price_hull())
+            return false;
         if (may_track())
             return true;
         overused_.clear();
         return explore(kInfinity);
     }
 
-    // False when no plan is quick enough.
-    bool bound_by_latency()
-    {
-        latency_to_go_.emplace(latency_, stage_limits_, states_);
-        latency_tie_ = latency_to_go_->whole() * kTieShare;
-        return latency_to_go_->whole() <= limits_.slo_ms * kRoundingSlack;
-    }
-
     // The price of latency with the highest bound on a plan within slo_ms. The bound
     // is concave in the price: leaps find its scale, then ever smaller steps its top.
-    // False when no plan is quick enough.
+    // False when cut short.
     bool price_latency()
     {
-        if (!bound_by_latency())
-            return false;
         auto const quickest = latency_to_go_->whole();
         keep(best_plan(latency_, *latency_to_go_));
         if (lower_ <= 0.0 || quickest <= 0.0)
@@ -211,13 +252,15 @@ private:
         auto const attempt = [&](double price)
         {
             auto const costs = cost_.plus(latency_, price);
-            CostToGo const to_go(costs, stage_limits_, stateless);
-            auto const bound = to_go.whole() - price * limits_.slo_ms;
+            CostToGo const to_go(costs, stage_limits_, stateless, &deadline_);
+            if (!to_go.finished() || std::isinf(to_go.whole()))
+                return;
+            auto const bound = bound_at(price, to_go);
             if (bound <= highest)
                 return;
             highest = bound;
             best = price;
-            keep(to_go.plan(costs, stage_limits_, stateless));
+            keep(*to_go.plan(costs, stage_limits_, stateless));
         };
         auto price = lower_ / quickest / 4096.0;
         for (auto i = 0; i < kLeaps; ++i, price *= kLeap)
@@ -228,16 +271,25 @@ private:
             attempt(best + step);
             attempt(best - step);
         }
-        add_dual(best);
-        lower_ = std::max(lower_, duals_.back().to_go.whole() - best * limits_.slo_ms);
+        lower_ = std::max(lower_, highest);
+        if (!add_dual(best))
+            return false;
+        lower_ = std::max(lower_, bound_at(best, duals_.back().to_go));
         return true;
+    }
+
+    // What a plan within slo_ms costs at least, less what may be rounding.
+    [[nodiscard]] double bound_at(double price, CostToGo const &to_go) const
+    {
+        return to_go.whole() * (1.0 - kTieShare) - price * limits_.slo_ms;
     }
 
     // Prices at which two neighbours on the convex hull of the front cost the same:
     // between the quickest and the cheapest plan, then between those and what is
     // found there, while it lies below their line. (The first phase of the two-phase
-    // method: Ulungu and Teghem, Found. Comput. Decision Sci. 20, 1995.)
-    void price_hull()
+    // method: Ulungu and Teghem, Found. Comput. Decision Sci. 20, 1995.) False when
+    // cut short.
+    bool price_hull()
     {
         struct Vertex
         {
@@ -246,6 +298,8 @@ private:
         };
         auto const vertex = [&](ChainCosts const &costs, CostToGo const &to_go)
         {
+            if (std::isinf(to_go.whole()))
+                return Vertex{kInfinity, kInfinity};
             auto const plan = best_plan(costs, to_go);
             keep(plan);
             return Vertex{total(latency_, plan), total(cost_, plan)};
@@ -260,7 +314,8 @@ private:
                 (quicker.cost - cheaper.cost) / (cheaper.latency - quicker.latency);
             if (!(price > 0.0) || std::isinf(price))
                 continue;
-            add_dual(price);
+            if (!add_dual(price))
+                return false;
             auto const &dual = duals_.back();
             auto const line = quicker.cost + price * quicker.latency;
             if (dual.to_go.whole() * kTie >= line)
@@ -269,13 +324,18 @@ private:
             edges.push_back({quicker, between});
             edges.push_back({between, cheaper});
         }
+        return true;
     }
 
-    void add_dual(double price)
+    // False when cut short.
+    bool add_dual(double price)
     {
         auto costs = cost_.plus(latency_, price);
-        CostToGo to_go(costs, stage_limits_, states_);
+        CostToGo to_go(costs, stage_limits_, states_, &deadline_);
+        if (!to_go.finished())
+            return false;
         duals_.push_back({price, std::move(costs), std::move(to_go)});
+        return true;
     }
 
     // Searches cut by cut for what costs less than a ceiling. False when cut short.
@@ -298,6 +358,12 @@ private:
         merge_starts();
         for (cut_ = 1; cut_ < num_operators_; ++cut_)
         {
+            for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+                for (auto &label : running_[kind])
+                {
+                    label.cost += cost_.step(cut_ - 1, kind);
+                    label.latency += latency_.step(cut_ - 1, kind);
+                }
             for (std::size_t kind = 0; kind < num_kinds_; ++kind)
                 for (auto const &label : running_[kind])
                 {
@@ -339,8 +405,8 @@ private:
                   latency,
                   [&](CostToGo const &to_go) { return to_go.run(cut, kind, after); }))
             return;
-        Label const label{cost - cost_.upto(kind)[cut] + cost_.overhead(kind),
-                          latency - latency_.upto(kind)[cut] + latency_.overhead(kind),
+        Label const label{cost + cost_.overhead(kind),
+                          latency + latency_.overhead(kind),
                           uses_.with(so_far.used, kind),
                           after,
                           every,
@@ -357,7 +423,7 @@ private:
                            static_cast<std::uint32_t>(kind),
                            so_far.stage});
         if (label.farthest == num_operators_ && stage_limits_.may_leave(kind))
-            finish(label, kind);
+            finish(label, cut, kind);
     }
 
     // Started stages join those that run, but those they match or beat.
@@ -382,30 +448,17 @@ private:
 
     [[nodiscard]] bool matches(Label const &a, Label const &b) const
     {
-        // What a label lacks may make it negative: ties are up to cost and rounding.
         return a.cost <= b.cost + cost_tie_ && uses_.within(a.used, b.used)
                && (!bound_latency_ || a.latency <= b.latency + latency_tie_)
                && a.farthest >= b.farthest;
-    }
-
-    [[nodiscard]] double cost_here(Label const &label, std::size_t kind) const
-    {
-        return label.cost + cost_.upto(kind)[cut_];
-    }
-
-    [[nodiscard]] double latency_here(Label const &label, std::size_t kind) const
-    {
-        return label.latency + latency_.upto(kind)[cut_];
     }
 
     void hop(Label const &label, std::size_t kind)
     {
         if (narrow_ && cut_ < narrow_->viability.first_cut(label.every))
             return;
-        auto const cost = cost_here(label, kind);
-        auto const latency = latency_here(label, kind);
-        if (!open(cost,
-                  latency,
+        if (!open(label.cost,
+                  label.latency,
                   [&](CostToGo const &to_go)
                   { return to_go.hop(cut_, kind, label.state); }))
             return;
@@ -413,8 +466,8 @@ private:
             if (stage_limits_.may_hop(cut_, kind, next))
                 start(cut_,
                       next,
-                      cost + cost_.transfer(cut_, kind, next),
-                      latency + latency_.transfer(cut_, kind, next),
+                      label.cost + cost_.transfer(cut_, kind, next),
+                      label.latency + latency_.transfer(cut_, kind, next),
                       {label.used, label.state, label.every, label.stage});
     }
 
@@ -422,17 +475,17 @@ private:
     [[nodiscard]] bool may_run_on(Label const &label, std::size_t kind) const
     {
         return label.farthest > cut_
-               && open(cost_here(label, kind) - cost_.overhead(kind),
-                       latency_here(label, kind) - latency_.overhead(kind),
+               && open(label.cost - cost_.overhead(kind),
+                       label.latency - latency_.overhead(kind),
                        [&](CostToGo const &to_go)
                        { return to_go.run(cut_, kind, label.state); });
     }
 
     // Completes a plan on the node that it is on, where latency permits.
-    void finish(Label const &label, std::size_t kind)
+    void finish(Label const &label, std::size_t cut, std::size_t kind)
     {
-        auto const whole = [&](ChainCosts const &costs, double lacking)
-        { return lacking + costs.upto(kind)[num_operators_] + costs.leave(kind); };
+        auto const whole = [&](ChainCosts const &costs, double so_far)
+        { return so_far + costs.rest(cut, kind) + costs.leave(kind); };
         auto const latency = whole(latency_, label.latency);
         if (latency <= limits_.slo_ms
             && found_.insert({latency, whole(cost_, label.cost), label.stage}))
@@ -503,22 +556,47 @@ private:
                            { return states.track(resource, most_states()); });
     }
 
+    // False when nothing is left to track, or no time to.
     bool track_overused()
     {
         auto any = false;
+        auto more = false;
+        auto states = states_;
         for (auto const resource : overused_)
         {
             any |= uses_.track(resource);
-            any |= states_.track(resource, most_states());
+            more |= states.track(resource, most_states());
         }
-        return any;
+        return more ? make_tables(std::move(states)) : any;
     }
 
+    // False when cut short: then those of fewer states stay.
+    bool make_tables(UseStates states)
+    {
+        // Those at a price are of no use any more.
+        duals_.clear();
+        CostToGo cost_to_go(cost_, stage_limits_, states, &deadline_);
+        if (!cost_to_go.finished())
+            return false;
+        if (bound_latency_)
+        {
+            CostToGo latency_to_go(latency_, stage_limits_, states, &deadline_);
+            if (!latency_to_go.finished())
+                return false;
+            latency_to_go_ = std::move(latency_to_go);
+        }
+        cost_to_go_ = std::move(cost_to_go);
+        states_ = std::move(states);
+        return true;
+    }
+
+    // Of a table that promises one.
     [[nodiscard]] Partition best_plan(ChainCosts const &costs,
                                       CostToGo const &to_go) const
     {
-        return to_go.plan(costs, stage_limits_, states_);
+        return *to_go.plan(costs, stage_limits_, states_);
     }
+
 
     [[nodiscard]] Partition trace_back(std::uint32_t id) const
     {
@@ -537,7 +615,7 @@ private:
 
     [[nodiscard]] Found answer(bool proven)
     {
-        if (!proven && (!whole_front_ || kept_.points().empty()))
+        if (!proven && is_promising())
             look_for_good_ones();
         Found found{{}, proven, proven ? 0.0 : gap()};
         for (auto const &point : kept_.points())
@@ -550,16 +628,18 @@ private:
     }
 
     // Where memory is short a good plan, or any, is hard to come by for a search that
-    // would leave none better: one that is cut short goes on narrowly.
+    // would leave none better: one that is cut short goes on narrowly. Where it is not,
+    // a rough plan is easy to come by.
     void look_for_good_ones()
     {
+        auto const some = keep_rough_plans();
         UseStates states(resources_);
         Uses uses(resources_);
-        auto room = true;
+        auto room = states.track_kinds(kMostNarrowStates);
         for (std::size_t kind = 0; kind < num_kinds_; ++kind)
-            room = room && uses.track(kind) && states.track(kind, kMostNarrowStates);
+            room = room && uses.track(kind);
         room = room && uses.track(resources_.stages());
-        if (room && (!bound_latency_ || latency_to_go_ || bound_by_latency()))
+        if (room && (!whole_front_ || !some) && (!bound_latency_ || latency_to_go_))
         {
             Viability viability(stage_limits_, states, num_operators_, num_kinds_);
             narrow_ = {std::move(states), std::move(viability)};
@@ -573,6 +653,15 @@ private:
         limits.time_limit_s = kSecondsForAny;
         for (auto const &plan : most_throughput(chain_, limits).plans)
             keep(plan);
+    }
+
+    // Whether any plan is kept.
+    bool keep_rough_plans()
+    {
+        for (auto const *costs : {&cost_, &latency_})
+            if (auto const plan = rough_plan(*costs, stage_limits_, resources_))
+                keep(*plan);
+        return !kept_.points().empty();
     }
 
     void keep_most_promising()
@@ -601,7 +690,16 @@ private:
 
     [[nodiscard]] bool out_of_time() const
     {
-        return narrow_ ? last_deadline_.passed() : deadline_.passed();
+        return narrow_ ? last_deadline_.passed()
+                       : deadline_.passed() || (half_.passed() && !is_promising());
+    }
+
+    // Whether what was found is as quick as hoped for.
+    [[nodiscard]] bool is_promising() const
+    {
+        return std::isinf(hoped_ms_)
+               || (!kept_.points().empty()
+                   && kept_.points().front().latency <= hoped_ms_);
     }
 
     // How much better than all plans kept one may be: in cost, or for a front in
@@ -639,10 +737,9 @@ private:
                         return std::min(to_go.hop(cut_, kind, label.state),
                                         to_go.run(cut_, kind, label.state) - overhead);
                     };
-                    widen(latency_here(label, kind)
+                    widen(label.latency
                               + rest(*latency_to_go_, latency_.overhead(kind)),
-                          cost_here(label, kind)
-                              + rest(*cost_to_go_, cost_.overhead(kind)));
+                          label.cost + rest(*cost_to_go_, cost_.overhead(kind)));
                 }
         for (auto const &point : found_.points())
             widen(point.latency, point.cost);
@@ -650,7 +747,10 @@ private:
     }
 
     Chain chain_;
+    Prices prices_;
     Limits limits_;
+    double hoped_ms_;
+    Deadline half_;
     Deadline deadline_;
     Deadline last_deadline_;
     std::size_t num_operators_;

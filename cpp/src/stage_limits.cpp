@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 namespace carbonedge
 {
@@ -10,6 +11,38 @@ namespace
 // Sums taken in different orders differ in their last digits; a limit is not to
 // turn on them.
 constexpr auto kRoundingSlack = 1.0 + 1e-9;
+
+// For each start the farthest stop up to which weights, and a first one, sum up to no
+// more than `most`. The window is summed up in two parts, of which the first goes from
+// each start up to a middle: nothing is subtracted, which would leave what is large
+// behind in its rounding.
+std::vector<std::size_t>
+farthest_stops(std::span<double const> weights, double first, double most)
+{
+    auto const size = weights.size();
+    std::vector<std::size_t> farthest(size);
+    std::vector<double> up_to_middle(size + 1);
+    std::size_t middle = 0;
+    std::size_t stop = 0;
+    auto beyond = 0.0;
+    for (std::size_t start = 0; start < size; ++start)
+    {
+        stop = std::max(stop, start);
+        if (start >= middle)
+        {
+            middle = stop;
+            beyond = 0.0;
+            up_to_middle[middle] = 0.0;
+            for (auto i = middle; i-- > start;)
+                up_to_middle[i] = weights[i] + up_to_middle[i + 1];
+        }
+        while (stop < size
+               && up_to_middle[start] + (beyond + weights[stop]) + first <= most)
+            beyond += weights[stop++];
+        farthest[start] = stop;
+    }
+    return farthest;
+}
 } // namespace
 
 StageLimits::StageLimits(Chain const &chain,
@@ -20,27 +53,22 @@ StageLimits::StageLimits(Chain const &chain,
       max_part_ms_(std::min(max_part_ms, std::numeric_limits<double>::max())),
       latency_(&latency)
 {
-    std::vector<double> memory(num_operators_ + 1);
-    for (std::size_t p = 0; p < num_operators_; ++p)
-        memory[p + 1] = memory[p] + chain.memory_mb[p];
-
     farthest_.reserve(chain.num_kinds() * num_operators_);
     for (std::size_t node = 0; node < chain.num_kinds(); ++node)
     {
-        auto const most_mb = chain.node_memory_mb[node] * kRoundingSlack;
-        auto const fits = [&](std::size_t start, std::size_t stop)
-        {
-            return memory[stop] - memory[start] <= most_mb
-                   && latency.stage(start, stop, node) <= max_part_ms;
-        };
-        std::size_t stop = 0;
+        auto const by_memory = farthest_stops(
+            chain.memory_mb, 0.0, chain.node_memory_mb[node] * kRoundingSlack);
+        auto const by_time = farthest_stops({latency.steps(node), num_operators_},
+                                            latency.overhead(node),
+                                            max_part_ms);
         for (std::size_t start = 0; start < num_operators_; ++start)
-        {
-            stop = std::max(stop, start);
-            while (stop < num_operators_ && fits(start, stop + 1))
-                ++stop;
-            farthest_.push_back(stop);
-        }
+            farthest_.push_back(std::min(by_memory[start], by_time[start]));
     }
+    auto const heaviest = static_cast<std::size_t>(
+        std::max_element(chain.cut_mb.begin(), chain.cut_mb.end()) - chain.cut_mb.begin());
+    at_any_cut_.reserve(chain.num_kinds() * chain.num_kinds());
+    for (std::size_t from = 0; from < chain.num_kinds(); ++from)
+        for (std::size_t to = 0; to < chain.num_kinds(); ++to)
+            at_any_cut_.push_back(latency.transfer(heaviest, from, to) <= max_part_ms_);
 }
 } // namespace carbonedge

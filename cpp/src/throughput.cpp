@@ -2,9 +2,10 @@
 // transfer that takes longer than a given time.
 #include "archive.hpp"
 #include "cut_set.hpp"
-#include "deadline.hpp"
 #include "plan_totals.hpp"
+#include "rough_plan.hpp"
 
+#include "carbonedge/deadline.hpp"
 #include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -24,6 +26,9 @@ namespace
 using cut_set::Word;
 
 constexpr std::size_t kMostStates = 1u << 17;
+// Words in the sets of all states together: 8 bytes each, at most four times.
+constexpr std::size_t kMostWords = 1u << 24;
+constexpr std::size_t kItemsBetweenLooks = 64;
 constexpr auto kNoRow = std::numeric_limits<std::uint32_t>::max();
 // Sets of cuts kept for each number of stages when looking for good plans only.
 constexpr std::size_t kNarrow = 512;
@@ -43,6 +48,13 @@ public:
           num_kinds_(chain.num_kinds()),
           num_words_(cut_set::words_for(num_operators_ + 1))
     {
+        rank_cuts();
+    }
+
+    // That sets of cuts have room for.
+    [[nodiscard]] std::size_t most_states() const
+    {
+        return std::min(kMostStates, kMostWords / (num_kinds_ * num_words_));
     }
 
     // Whether the nodes could do it if nothing had to be moved between them, in no
@@ -85,7 +97,10 @@ public:
                 return std::nullopt;
             if (layers_.back().items.size() > width)
                 narrow(layers_.back(), width);
-            layers_.push_back(hop(layers_.back(), states));
+            auto next = hop(layers_.back(), states, deadline);
+            if (!next)
+                return std::nullopt;
+            layers_.push_back(std::move(*next));
         }
     }
 
@@ -114,17 +129,41 @@ private:
             for (std::size_t start = 0; start < num_operators_; ++start)
                 if (limits.farthest(start, kind) > start)
                     cut_set::insert(able_.data() + kind * num_words_, start);
-        hops_.assign(num_kinds_ * num_kinds_ * num_words_, 0);
+        hops_.clear();
         for (std::size_t from = 0; from < num_kinds_; ++from)
             for (std::size_t to = 0; to < num_kinds_; ++to)
             {
-                auto *set = hops_.data() + (from * num_kinds_ + to) * num_words_;
-                if (std::isinf(latency_.transfer(1, from, to)))
-                    continue;
-                for (std::size_t cut = 1; cut < num_operators_; ++cut)
-                    if (limits.may_hop(cut, from, to))
-                        cut_set::insert(set, cut);
+                auto const end =
+                    std::partition_point(lightest_.begin(),
+                                         lightest_.end(),
+                                         [&](std::size_t cut)
+                                         { return limits.may_hop(cut, from, to); });
+                hops_.push_back(static_cast<std::size_t>(end - lightest_.begin()));
             }
+    }
+
+    // Where a hop is quick enough it is so wherever less crosses.
+    void rank_cuts()
+    {
+        lightest_.resize(num_operators_ - 1);
+        std::iota(lightest_.begin(), lightest_.end(), std::size_t{1});
+        std::stable_sort(lightest_.begin(),
+                         lightest_.end(),
+                         [&](std::size_t a, std::size_t b)
+                         { return chain_.cut_mb[a] < chain_.cut_mb[b]; });
+        light_.assign((lightest_.size() + 1) * num_words_, 0);
+        for (std::size_t i = 0; i < lightest_.size(); ++i)
+        {
+            auto *set = light_.data() + (i + 1) * num_words_;
+            std::copy_n(set - num_words_, num_words_, set);
+            cut_set::insert(set, lightest_[i]);
+        }
+    }
+
+    // Cuts at which a hop is quick enough.
+    [[nodiscard]] Word const *hops(std::size_t from, std::size_t to) const
+    {
+        return light_.data() + hops_[from * num_kinds_ + to] * num_words_;
     }
 
     [[nodiscard]] Word *stops(Layer &layer, Item const &item)
@@ -213,27 +252,31 @@ private:
             layer.items.push_back(ranked[i].second);
     }
 
-    [[nodiscard]] Layer hop(Layer &from, UseStates const &states)
+    // None when cut short.
+    [[nodiscard]] std::optional<Layer>
+    hop(Layer &from, UseStates const &states, Deadline const &deadline)
     {
         Layer layer;
+        std::size_t looks = 0;
         for (auto const &item : from.items)
         {
+            if (++looks % kItemsBetweenLooks == 0 && deadline.passed())
+                return std::nullopt;
             auto const *set = stops(from, item);
             for (std::size_t next = 0; next < num_kinds_; ++next)
             {
                 auto const after = states.next(item.state, next);
                 if (after == UseStates::kNone)
                     continue;
-                auto const *hops =
-                    hops_.data() + (item.kind * num_kinds_ + next) * num_words_;
+                auto const *may = hops(item.kind, next);
                 auto any = Word{0};
                 for (std::size_t word = 0; word < num_words_; ++word)
-                    any |= set[word] & hops[word];
+                    any |= set[word] & may[word];
                 if (any == 0)
                     continue;
                 auto *starts = row(layer, after, next);
                 for (std::size_t word = 0; word < num_words_; ++word)
-                    starts[word] |= set[word] & hops[word];
+                    starts[word] |= set[word] & may[word];
             }
         }
         return layer;
@@ -277,10 +320,9 @@ private:
             if (states.next(other.state, item.kind) != item.state)
                 continue;
             auto const *set = stops(layer, other);
-            auto const *hops =
-                hops_.data() + (other.kind * num_kinds_ + item.kind) * num_words_;
+            auto const *may = hops(other.kind, item.kind);
             for (std::size_t start = 1; start < stop; ++start)
-                if (cut_set::contains(set, start) && cut_set::contains(hops, start)
+                if (cut_set::contains(set, start) && cut_set::contains(may, start)
                     && limits_->farthest(start, item.kind) >= stop)
                     return {other, start};
         }
@@ -297,7 +339,9 @@ private:
     std::optional<StageLimits> limits_;
     std::optional<Viability> viability_;
     std::vector<Word> able_; // [N, words], cuts from which a stage can run
-    std::vector<Word> hops_; // [N, N, words], cuts at which a hop is quick enough
+    std::vector<std::size_t> lightest_; // cuts, by what crosses them
+    std::vector<Word> light_;           // [L, words], so many of the lightest
+    std::vector<std::size_t> hops_;     // [N, N], how many of those a hop may cross
     std::vector<Layer> layers_;
     std::vector<std::uint32_t> slot_;    // [states, N], in the layer being made
     std::vector<std::uint32_t> seen_at_; // [states, N], row of what fewer stages reach
@@ -307,24 +351,31 @@ private:
 class ThroughputSearch
 {
 public:
-    ThroughputSearch(Chain const &chain, Limits const &limits)
-        : chain_(chain), limits_(limits), deadline_(limits.time_limit_s),
+    ThroughputSearch(Chain const &chain,
+                     Limits const &limits,
+                     double lower = 0.0,
+                     double hoped_ms = kInfinity)
+        : chain_(chain), limits_(limits), hoped_ms_(hoped_ms),
+          half_(limits.time_limit_s / 2.0), deadline_(limits.time_limit_s),
           first_deadline_(std::max(limits.time_limit_s, kSecondsForAFirst)),
           latency_(latency_of(chain)), resources_(chain, limits.max_stages),
-          states_(resources_), reach_(chain_, latency_)
+          states_(resources_), reach_(chain_, latency_), lower_(lower), tried_(lower)
     {
     }
 
     Found run()
     {
-        attempt(limits_.max_part_ms, kNarrow);
+        raise_lower();
+        take_any();
+        if (!best_)
+            attempt(limits_.max_part_ms, kNarrow);
         if (!best_)
             attempt(limits_.max_part_ms, kAll);
         if (!best_)
             return {{}, sure_, sure_ ? 0.0 : 1.0};
         look_for_good_ones();
         auto just_below = false;
-        while (tried_ < best_->bottleneck_ms / kTie && !deadline_.passed())
+        while (tried_ < best_->bottleneck_ms / kTie && !until().passed())
         {
             auto const best = best_->bottleneck_ms;
             just_below = !just_below && best - tried_ <= kClose * best;
@@ -345,12 +396,47 @@ private:
         unknown,
     };
 
+    // Each operator runs somewhere, and as many stages as may be share all work.
+    void raise_lower()
+    {
+        auto slowest = 0.0;
+        auto sum = 0.0;
+        for (std::size_t cut = 0; cut < chain_.num_operators(); ++cut)
+        {
+            auto step = kInfinity;
+            auto stage = kInfinity;
+            for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
+            {
+                step = std::min(step, latency_.step(cut, kind));
+                stage = std::min(stage,
+                                 latency_.step(cut, kind) + latency_.overhead(kind));
+            }
+            slowest = std::max(slowest, stage);
+            sum += step;
+        }
+        std::uint64_t nodes = 0;
+        for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
+            nodes += resources_.limit(kind);
+        nodes = std::min(nodes, resources_.limit(resources_.stages()));
+        lower_ = std::max({lower_, slowest / kTie, sum / static_cast<double>(nodes) / kTie});
+        tried_ = lower_;
+    }
+
+    // A plan that is easy to come by.
+    void take_any()
+    {
+        StageLimits const stage_limits(chain_, latency_, limits_.max_part_ms);
+        auto plan = rough_plan(latency_, stage_limits, resources_);
+        if (plan && total(latency_, *plan) <= limits_.slo_ms)
+            take(std::move(*plan));
+    }
+
     // Halves what lies between the best plan and what no plan betters, as if what is
     // not found at once were not there.
     void look_for_good_ones()
     {
         auto tried = lower_;
-        for (auto i = 0; i < kNarrowLooks && !deadline_.passed(); ++i)
+        for (auto i = 0; i < kNarrowLooks && !until().passed(); ++i)
         {
             auto const part_ms = tried + (best_->bottleneck_ms - tried) / 2.0;
             if (!attempt(part_ms, kNarrow))
@@ -371,9 +457,12 @@ private:
         return answer == Answer::found;
     }
 
+    // Half of the time is enough unless the best is as quick as hoped for.
     [[nodiscard]] Deadline const &until() const
     {
-        return best_ ? deadline_ : first_deadline_;
+        if (!best_)
+            return first_deadline_;
+        return total(latency_, *best_) <= hoped_ms_ ? deadline_ : half_;
     }
 
     // Whether a plan has no part longer than this: if one has, it becomes the best.
@@ -400,18 +489,11 @@ private:
     // the more is tracked, the sooner what the nodes left cannot do is seen.
     bool track(std::vector<std::size_t> const &overused)
     {
-        auto all = states_;
-        auto fits = true;
-        for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
-            fits = fits && all.track(kind, kMostStates);
-        if (fits)
-        {
-            states_ = std::move(all);
+        if (states_.track_kinds(reach_.most_states()))
             return true;
-        }
         auto any = false;
         for (auto const resource : overused)
-            any |= states_.track(resource, kMostStates);
+            any |= states_.track(resource, reach_.most_states());
         return any;
     }
 
@@ -421,7 +503,7 @@ private:
         auto limits = limits_;
         limits.slo_ms = kInfinity;
         limits.max_part_ms = part_ms;
-        limits.time_limit_s = deadline_.left_s();
+        limits.time_limit_s = until().left_s();
         auto found = least(chain_, {.per_ms = 1.0}, limits);
         if (!found.plans.empty() && found.plans.front().latency_ms <= limits_.slo_ms)
             return take(std::move(found.plans.front()));
@@ -437,14 +519,16 @@ private:
 
     Chain chain_;
     Limits limits_;
+    double hoped_ms_;
+    Deadline half_;
     Deadline deadline_;
     Deadline first_deadline_; // a first plan is worth waiting for
     ChainCosts latency_;
     Resources resources_;
     UseStates states_;
     Reach reach_;
-    double lower_ = 0.0; // no plan has a shorter longest part
-    double tried_ = 0.0; // and none was found that has
+    double lower_;       // no plan has a shorter longest part
+    double tried_;       // and none was found that has
     bool sure_ = true;   // that what was not found is not there
     std::optional<Partition> best_;
 };
@@ -452,6 +536,25 @@ private:
 
 Found most_throughput(Chain const &chain, Limits const &limits)
 {
-    return ThroughputSearch(chain, limits).run();
+    if (std::isinf(limits.slo_ms))
+        return ThroughputSearch(chain, limits).run();
+    // A target that stands in nobody's way makes nothing harder.
+    Deadline const deadline(limits.time_limit_s);
+    auto loose = limits;
+    loose.slo_ms = kInfinity;
+    auto found = ThroughputSearch(chain, loose, 0.0, limits.slo_ms).run();
+    if (found.plans.empty() && found.proven)
+        return found;
+    auto lower = 0.0;
+    if (!found.plans.empty())
+    {
+        auto const &plan = found.plans.front();
+        if (plan.latency_ms <= limits.slo_ms)
+            return found;
+        lower = plan.value * (1.0 - found.gap) / kTie;
+    }
+    auto tight = limits;
+    tight.time_limit_s = deadline.left_s();
+    return ThroughputSearch(chain, tight, lower).run();
 }
 } // namespace carbonedge

@@ -61,6 +61,23 @@ bool UseStates::track(std::size_t resource, std::size_t most)
     return true;
 }
 
+bool UseStates::track_kinds(std::size_t most)
+{
+    auto size = size_;
+    for (std::size_t kind = 0; kind < resources_.stages(); ++kind)
+    {
+        size *= static_cast<std::size_t>(resources_.limit(kind)) + 1;
+        if (size > most
+            || std::find(tracked_.begin(), tracked_.end(), kind) != tracked_.end())
+            return false;
+    }
+    for (std::size_t kind = 0; kind < resources_.stages(); ++kind)
+        tracked_.push_back(kind);
+    size_ = size;
+    number();
+    return true;
+}
+
 void UseStates::number()
 {
     auto const num_kinds = resources_.stages();

@@ -28,6 +28,24 @@ TEST_CASE("a stage costs its operators and its overhead")
     CHECK(costs.stage(1, 1, 0) == 0.5);
 }
 
+TEST_CASE("the rest of the chain costs its operators")
+{
+    auto const costs = example();
+    CHECK(costs.rest(0, 0) == 3);
+    CHECK(costs.rest(1, 1) == 20);
+    CHECK(costs.rest(2, 1) == 0);
+}
+
+TEST_CASE("what stands before a stage leaves no trace in its cost")
+{
+    std::vector<double> const operators{1e15, 0.1, 0.2};
+    std::vector<double> const none{0};
+    std::vector<double> const cut_mb{0, 0, 0, 0};
+    ChainCosts const costs(operators, none, none, none, cut_mb, 1);
+    CHECK(costs.stage(1, 3, 0) == 0.1 + 0.2);
+    CHECK(costs.rest(1, 0) == 0.2 + 0.1);
+}
+
 TEST_CASE("a transfer costs its link and what crosses, by direction")
 {
     auto const costs = example();

@@ -70,6 +70,21 @@ TEST_CASE("the cost to go is the least over all that may follow")
     }
 }
 
+TEST_CASE("a table is not finished once its time is over")
+{
+    std::mt19937 random(5);
+    RandomChain const problem(random, 5, 3);
+    auto const chain = problem.chain();
+    auto const latency = latency_of(chain);
+    StageLimits const limits(chain, latency, kInfinity);
+    UseStates const states(Resources(chain, kAnyNumber));
+    Deadline const over(0.0);
+    Deadline const never(kInfinity);
+    CHECK(!CostToGo(latency, limits, states, &over).finished());
+    CHECK(CostToGo(latency, limits, states, &never).finished());
+    CHECK(CostToGo(latency, limits, states).finished());
+}
+
 TEST_CASE("no stage and no hop is longer than it may be")
 {
     std::mt19937 random(4);

@@ -89,6 +89,21 @@ void check_least(RandomChain const &problem, Prices const &prices, Limits const 
     CHECK(plan.bottleneck_ms <= limits.max_part_ms);
 }
 
+// The same problem in numbers of all magnitudes.
+RandomChain wild_problem(std::mt19937 &random)
+{
+    RandomChain problem(random);
+    for (auto *numbers : {&problem.time,
+                          &problem.energy,
+                          &problem.link_ms,
+                          &problem.link_j,
+                          &problem.overhead_ms,
+                          &problem.overhead_j})
+        for (auto &number : *numbers)
+            number *= std::pow(10.0, static_cast<int>(random() % 22) - 6);
+    return problem;
+}
+
 // Those of the plans that no other one betters.
 std::vector<Totals> best_of(std::vector<Totals> plans, Prices const &prices)
 {
@@ -157,6 +172,54 @@ TEST_CASE("no plan costs less where memory and time are short")
                         * (1.0 + 0.1 * static_cast<double>(random() % 8));
         if (std::isfinite(limits.slo_ms))
             check_least(problem, random_prices(random), limits);
+    }
+}
+
+TEST_CASE("no plan costs less in numbers of all magnitudes")
+{
+    std::mt19937 random(13);
+    for (auto round = 0; round < 2000; ++round)
+    {
+        auto const problem = wild_problem(random);
+        auto const plans = plans_within(problem, {});
+        Limits limits;
+        if (!plans.empty() && random() % 2 == 0)
+            limits.slo_ms = plans[random() % plans.size()].latency * (1.0 + 1e-9);
+        auto const prices = random_prices(random);
+        auto const found = least(problem.chain(), prices, limits);
+        CHECK(found.proven);
+        REQUIRE(found.plans.empty() == plans.empty());
+        if (plans.empty())
+            continue;
+        auto const expected = least_of(plans_within(problem, limits), prices);
+        auto const &plan = found.plans.front();
+        CHECK(std::abs(plan.value - expected) <= 1e-9 * expected);
+        CHECK(plan.latency_ms <= limits.slo_ms);
+    }
+}
+
+TEST_CASE("a target that the best plan meets changes nothing")
+{
+    std::mt19937 random(14);
+    for (auto round = 0; round < 500; ++round)
+    {
+        auto const problem = round % 2 == 0 ? RandomChain(random) : tight_problem(random);
+        auto const chain = problem.chain();
+        auto const check = [&](auto const &search)
+        {
+            auto const free = search(Limits{});
+            if (free.plans.empty())
+                return;
+            Limits loose;
+            loose.slo_ms = free.plans.front().latency_ms
+                           * (1.0 + static_cast<double>(random() % 3));
+            auto const held = search(loose);
+            REQUIRE(held.proven);
+            CHECK(held.plans.front().stops == free.plans.front().stops);
+            CHECK(held.plans.front().kinds == free.plans.front().kinds);
+        };
+        check([&](Limits const &limits) { return least(chain, {.per_g = 1.0}, limits); });
+        check([&](Limits const &limits) { return most_throughput(chain, limits); });
     }
 }
 

@@ -96,3 +96,16 @@ TEST_CASE("states number the combinations of uses")
     }
     CHECK(states.next(state, 1) == UseStates::kNone);
 }
+
+TEST_CASE("all kinds are told apart, or none where there is no room")
+{
+    auto const chain = example();
+    UseStates states(Resources(chain.chain(), 4));
+    // 2, 4 and 6 values.
+    CHECK(!states.track_kinds(47));
+    CHECK(states.size() == 1);
+    CHECK(states.track_kinds(48));
+    CHECK(states.size() == 48);
+    CHECK(states.next(states.next(0, 0), 0) == UseStates::kNone);
+    CHECK(!states.track_kinds(1000));
+}

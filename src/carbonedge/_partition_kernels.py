@@ -25,7 +25,7 @@ NONE = -1
 
 ROUNDING_SLACK = 1.0 + 1e-9
 TIE = 1.0 + 1e-12
-LABELS_BETWEEN_LOOKS = 1024
+LABELS_BETWEEN_LOOKS = 64
 MOST_STAGES = 20_000_000
 
 RUN, HOP = range(2)
@@ -62,11 +62,15 @@ WORD_BITS = 53
 
 ANSWERED, NO_PLAN, CUT_SHORT = range(3)
 
+OVER, HALF_OVER = range(2)
+"""Of a search's time; not 0 once it is."""
+
 
 class Costs(NamedTuple):
     """One measure of a chain."""
 
-    upto: Floats  # [N, L + 1]
+    step: Floats  # [N, L], of the operator behind each cut
+    rest: Floats  # [N, L + 1], of all operators behind it
     overhead: Floats
     fixed: Floats  # [N, N]
     per_mb: Floats
@@ -95,6 +99,7 @@ class Search(NamedTuple):
     whole_front: bool
     bound_latency: bool
     slo_ms: float
+    hoped_ms: float
     cost_tie: float
     latency_tie: float
     ceiling: float
@@ -110,12 +115,15 @@ class Progress(NamedTuple):
     plans: Integers
     overused: Integers
     sizes: Integers
-    until: Integers  # not 0: stop
+    until: Integers  # by OVER and HALF_OVER
 
 
 def stage_cost(costs: Costs, start: int, stop: int, kind: int) -> float:
     """Running operators [start, stop) on a node."""
-    return costs.upto[kind, stop] - costs.upto[kind, start] + costs.overhead[kind]
+    total = 0.0
+    for cut in range(start, stop):
+        total += costs.step[kind, cut]
+    return total + costs.overhead[kind]
 
 
 def hop_cost(costs: Costs, cut: int, source: int, target: int) -> float:
@@ -163,68 +171,93 @@ def farthest_stops(
     memory_mb: Floats, node_memory_mb: Floats, latency: Costs, max_part_ms: float
 ) -> Integers:
     """The last stop of a stage from each cut, by memory and time, [N, L]."""
-    num_operators = len(memory_mb)
-    memory = np.zeros(num_operators + 1)
-    for p in range(num_operators):
-        memory[p + 1] = memory[p] + memory_mb[p]
-    farthest = np.zeros((len(node_memory_mb), num_operators), dtype=np.int64)
+    farthest = np.zeros((len(node_memory_mb), len(memory_mb)), dtype=np.int64)
+    by_time = np.zeros(len(memory_mb), dtype=np.int64)
     for kind in range(len(node_memory_mb)):
-        most_mb = node_memory_mb[kind] * ROUNDING_SLACK
-        stop = 0
-        for start in range(num_operators):
-            stop = max(stop, start)
-            while (
-                stop < num_operators
-                and memory[stop + 1] - memory[start] <= most_mb
-                and stage_cost(latency, start, stop + 1, kind) <= max_part_ms
-            ):
-                stop += 1
-            farthest[kind, start] = stop
+        put_farthest(memory_mb, 0.0, node_memory_mb[kind] * ROUNDING_SLACK, farthest[kind])
+        put_farthest(latency.step[kind], latency.overhead[kind], max_part_ms, by_time)
+        for start in range(len(memory_mb)):
+            farthest[kind, start] = min(farthest[kind, start], by_time[start])
     return farthest
 
 
-def cost_to_go(costs: Costs, limits: StageLimits, next_state: Integers) -> tuple[Floats, float]:
-    """The table, and the cost of a whole plan that no plan betters."""
+def put_farthest(weights: Floats, first: float, most: float, farthest: Integers) -> None:
+    """For each start the farthest stop up to which weights, and a first one, sum up to no
+    more than `most`.
+    """
+    size = len(weights)
+    up_to_middle = np.zeros(size + 1)
+    middle = 0
+    stop = 0
+    beyond = 0.0
+    for start in range(size):
+        stop = max(stop, start)
+        if start >= middle:
+            middle = stop
+            beyond = 0.0
+            up_to_middle[middle] = 0.0
+            for i in range(middle - 1, start - 1, -1):
+                up_to_middle[i] = weights[i] + up_to_middle[i + 1]
+        while stop < size and up_to_middle[start] + (beyond + weights[stop]) + first <= most:
+            beyond += weights[stop]
+            stop += 1
+        farthest[start] = stop
+
+
+def divide(steps: Floats, start: int, farthest: int, hops: Floats, kind: int, far: Floats) -> None:
+    """What a stage from a start costs, and all after it, at its best stop up to each."""
+    cost = 0.0
+    for stop in range(start + 1, farthest + 1):
+        cost += steps[stop - 1]
+        for state in range(far.shape[1]):
+            value = cost + hops[stop, kind, state]
+            if stop > start + 1:
+                value = min(far[stop - start - 2, state], value)
+            far[stop - start - 1, state] = value
+
+
+def cost_to_go(
+    costs: Costs, limits: StageLimits, next_state: Integers, until: Integers
+) -> tuple[Floats, float, bool]:
+    """The table, the cost of a whole plan that no plan betters, and whether there was time
+    to finish.
+    """
     num_kinds, num_states = next_state.shape
     num_operators = limits.farthest.shape[1]
     to_go = np.full((2, num_operators + 1, num_kinds, num_states), np.inf)
-    # A window where memory or time bounds a stage, else one number will do.
-    bounded = limits.farthest[:, 0] < num_operators
-    room = num_operators if np.any(bounded) else 0
-    window_stops = np.empty((num_kinds, num_states, room), dtype=np.int32)
-    window_values = np.empty((num_kinds, num_states, room))
-    first = np.zeros((num_kinds, num_states), dtype=np.int64)
-    last = np.zeros((num_kinds, num_states), dtype=np.int64)
-    leasts = np.full((num_kinds, num_states), np.inf)
+    # Stops up to a middle, and beyond it where memory or time bounds a stage.
+    room = num_operators if np.any(limits.farthest[:, 0] < num_operators) else 0
+    middle = np.full(num_kinds, num_operators)
+    to_middle = np.zeros(num_kinds)
+    near = np.full((num_kinds, num_states), np.inf)
+    far = np.empty((num_kinds, room, num_states))
     for kind in range(num_kinds):
         if may_hop(limits, num_operators, kind, NONE):
             to_go[HOP, num_operators, kind] = hop_cost(costs, num_operators, kind, NONE)
 
     for start in range(num_operators - 1, -1, -1):
+        if until[OVER] != 0:
+            return to_go, np.inf, False
         for kind in range(num_kinds):
-            before = costs.upto[kind, start + 1]
-            back = costs.overhead[kind] - costs.upto[kind, start]
+            farthest = limits.farthest[kind, start]
+            if farthest < middle[kind]:
+                middle[kind] = start
+                to_middle[kind] = 0.0
+                near[kind] = np.inf
+                divide(costs.step[kind], start, farthest, to_go[HOP], kind, far[kind])
+            else:
+                step = costs.step[kind, start]
+                to_middle[kind] += step
+                for state in range(num_states):
+                    near[kind, state] = step + min(
+                        near[kind, state], to_go[HOP, start + 1, kind, state]
+                    )
+            beyond = farthest - middle[kind]
             for state in range(num_states):
-                value = to_go[HOP, start + 1, kind, state] + before
-                if not bounded[kind]:
-                    leasts[kind, state] = min(leasts[kind, state], value)
-                    to_go[RUN, start, kind, state] = leasts[kind, state] + back
-                    continue
-                end = last[kind, state]
-                begin = first[kind, state]
-                while end > begin and window_values[kind, state, end - 1] >= value:
-                    end -= 1
-                window_stops[kind, state, end] = start + 1
-                window_values[kind, state, end] = value
-                end += 1
-                while (
-                    begin < end and window_stops[kind, state, begin] > limits.farthest[kind, start]
-                ):
-                    begin += 1
-                if begin < end:
-                    to_go[RUN, start, kind, state] = window_values[kind, state, begin] + back
-                last[kind, state] = end
-                first[kind, state] = begin
+                value = near[kind, state]
+                if beyond > 0:
+                    value = min(value, to_middle[kind] + far[kind, beyond - 1, state])
+                to_go[RUN, start, kind, state] = value + costs.overhead[kind]
         if start == 0:
             break
         for kind in range(num_kinds):
@@ -243,7 +276,7 @@ def cost_to_go(costs: Costs, limits: StageLimits, next_state: Integers) -> tuple
         after = next_state[kind, 0]
         if after != NONE and may_hop(limits, 0, NONE, kind):
             whole = min(whole, hop_cost(costs, 0, NONE, kind) + to_go[RUN, 0, kind, after])
-    return to_go, whole
+    return to_go, whole, True
 
 
 def best_plan(
@@ -275,10 +308,12 @@ def best_plan(
         state = reached
         least = np.inf
         best = num_operators
+        total = 0.0
         # Of equals the farthest: fewer stages.
-        for stop in range(limits.farthest[kind, start], start, -1):
-            value = stage_cost(costs, start, stop, kind) + to_go[HOP, stop, kind, state]
-            if value < least:
+        for stop in range(start + 1, limits.farthest[kind, start] + 1):
+            total += costs.step[kind, stop - 1]
+            value = total + to_go[HOP, stop, kind, state]
+            if value <= least:
                 least = value
                 best = stop
         start = best
@@ -286,6 +321,45 @@ def best_plan(
         kinds[num_stages] = kind
         num_stages += 1
     return stops[:num_stages], kinds[:num_stages]
+
+
+def rough_plan(
+    costs: Costs, limits: StageLimits, resources: Integers
+) -> tuple[bool, Integers, Integers]:
+    """Stops and kinds of some plan that overuses nothing, or that none is easy to come by."""
+    num_kinds, num_operators = limits.farthest.shape
+    stops = np.zeros(num_operators, dtype=np.int64)
+    kinds = np.zeros(num_operators, dtype=np.int64)
+    times = np.zeros(num_kinds, dtype=np.int64)
+    num_stages = 0
+    start = 0
+    before = NONE
+    while start < num_operators and num_stages < resources[num_kinds]:
+        least = np.inf
+        chosen = 0
+        for kind in range(num_kinds):
+            stop = limits.farthest[kind, start]
+            if (
+                stop <= start
+                or times[kind] == resources[kind]
+                or not may_hop(limits, start, before, kind)
+                or (stop == num_operators and not may_hop(limits, stop, kind, NONE))
+            ):
+                continue
+            cost = stage_cost(costs, start, stop, kind) + hop_cost(costs, start, before, kind)
+            each = cost / (stop - start)
+            if each < least:
+                least = each
+                chosen = kind
+        if least == np.inf:
+            break
+        times[chosen] += 1
+        start = limits.farthest[chosen, start]
+        stops[num_stages] = start
+        kinds[num_stages] = chosen
+        num_stages += 1
+        before = chosen
+    return start == num_operators, stops[:num_stages], kinds[:num_stages]
 
 
 def least_cost(points: Records, size: int, ceiling: float) -> float:
@@ -540,6 +614,12 @@ def trace_back(stages: Records, last: int, num_operators: int) -> tuple[Integers
     return stops, kinds
 
 
+def out_of_time(until: Integers, kept: Records, sizes: Integers, hoped_ms: float) -> bool:
+    """Half of the time is enough unless what was found is as quick as hoped for."""
+    promising = np.isinf(hoped_ms) or (sizes[KEPT] > 0 and kept[0]["latency"] <= hoped_ms)
+    return until[OVER] != 0 or (until[HALF_OVER] != 0 and not promising)
+
+
 def hops_at(costs: Costs, cut: int) -> Floats:
     """The cost of every hop at a cut, [N + 1, N + 1]; the source is the last."""
     num_kinds = len(costs.overhead)
@@ -561,8 +641,10 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
     slo_ms, ceiling = search.slo_ms, search.ceiling
     cost_tie, latency_tie = search.cost_tie, search.latency_tie
     farthest, max_part_ms = search.limits.farthest, search.limits.max_part_ms
-    cost_upto, cost_overhead = search.cost.upto, search.cost.overhead
-    late_upto, late_overhead = search.limits.latency.upto, search.limits.latency.overhead
+    cost_step, late_step = search.cost.step, search.limits.latency.step
+    cost_rest, late_rest = search.cost.rest, search.limits.latency.rest
+    cost_overhead, late_overhead = search.cost.overhead, search.limits.latency.overhead
+    hoped_ms = search.hoped_ms
     num_kinds, num_operators = farthest.shape
     stage_limit = num_kinds  # the resource
     cost_out = hops_at(search.cost, num_operators)[:, NONE].copy()
@@ -588,10 +670,14 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
         sizes[CUT] = cut
         cost_hops = hops_at(search.cost, cut)
         late_hops = hops_at(search.limits.latency, cut)
+        for kind in range(num_kinds):
+            for i in range(num_running[kind]):
+                running[kind, i]["cost"] += cost_step[kind, cut - 1]
+                running[kind, i]["latency"] += late_step[kind, cut - 1]
         for kind in range(num_kinds if cut > 0 else 1):
             for i in range(num_running[kind] if cut > 0 else 1):
                 looks += 1
-                if looks % LABELS_BETWEEN_LOOKS == 0 and until[0] != 0:
+                if looks % LABELS_BETWEEN_LOOKS == 0 and out_of_time(until, kept, sizes, hoped_ms):
                     finished = False
                     break
                 if (
@@ -609,8 +695,7 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                     label = running[kind, i]
                     source, state = kind, label["state"]
                     used, before = label["used"], label["stage"]
-                    cost = label["cost"] + cost_upto[kind, cut]
-                    latency = label["latency"] + late_upto[kind, cut]
+                    cost, latency = label["cost"], label["latency"]
                     if not is_open(
                         found,
                         sizes[FOUND],
@@ -652,8 +737,8 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                     if num_starting[onto] >= starting.shape[1]:
                         starting = widened(starting, num_starting[onto])
                     label = starting[onto, num_starting[onto]]
-                    label["cost"] = cost_there - cost_upto[onto, cut] + cost_overhead[onto]
-                    label["latency"] = late_there - late_upto[onto, cut] + late_overhead[onto]
+                    label["cost"] = cost_there + cost_overhead[onto]
+                    label["latency"] = late_there + late_overhead[onto]
                     label["used"] = with_use(uses, with_use(uses, used, onto), stage_limit)
                     label["state"] = after
                     label["farthest"] = farthest[onto, cut]
@@ -679,10 +764,10 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                         continue
                     # Completes a plan on the node that it is on, where latency permits.
                     label = starting[onto, size - 1]
-                    whole_ms = label["latency"] + late_upto[onto, num_operators] + late_out[onto]
+                    whole_ms = label["latency"] + late_rest[onto, cut] + late_out[onto]
                     if whole_ms > slo_ms:
                         continue
-                    whole = label["cost"] + cost_upto[onto, num_operators] + cost_out[onto]
+                    whole = label["cost"] + cost_rest[onto, cut] + cost_out[onto]
                     size = insert(
                         found, sizes[FOUND], whole_front, ceiling, whole_ms, whole, label["stage"]
                     )
@@ -710,8 +795,8 @@ def explore(search: Search, progress: Progress) -> tuple[bool, Progress]:
                     sizes[FOUND],
                     prices,
                     to_go[RUN, cut, kind, label["state"]],
-                    label["cost"] + cost_upto[kind, cut] - cost_overhead[kind],
-                    label["latency"] + late_upto[kind, cut] - late_overhead[kind],
+                    label["cost"] - cost_overhead[kind],
+                    label["latency"] - late_overhead[kind],
                     whole_front,
                     bound_latency,
                     slo_ms,
@@ -768,10 +853,8 @@ def front_gap(search: Search, progress: Progress, cut_short: bool) -> float:
             label = progress.running[kind, i]
             run = search.to_go[RUN, cut, kind, label["state"]]
             hop = search.to_go[HOP, cut, kind, label["state"]]
-            latency = label["latency"] + late.upto[kind, cut]
-            latency += min(hop[LATENCY], run[LATENCY] - late.overhead[kind])
-            cost = label["cost"] + search.cost.upto[kind, cut]
-            cost += min(hop[COST], run[COST] - search.cost.overhead[kind])
+            latency = label["latency"] + min(hop[LATENCY], run[LATENCY] - late.overhead[kind])
+            cost = label["cost"] + min(hop[COST], run[COST] - search.cost.overhead[kind])
             widest = max(widest, gap_to(progress, latency, cost))
     return widest
 
@@ -853,25 +936,34 @@ def stops_from(starts: Integers, farthest: Integers, stops: Integers) -> None:
             bits = rest
 
 
-def hops_and_starts(limits: StageLimits) -> tuple[Integers, Integers]:
-    """Cuts at which a hop is quick enough, [N, N, words], and from which a stage can run."""
+def hops_and_starts(limits: StageLimits) -> tuple[Integers, Integers, Integers]:
+    """Sets of so many of the cuts that least crosses, [L, words]; how many of those a hop may
+    cross, [N, N]; and the cuts from which a stage can run, [N, words].
+    """
     num_kinds, num_operators = limits.farthest.shape
     num_words = num_operators // WORD_BITS + 1
     able = np.zeros((num_kinds, num_words), dtype=np.int64)
-    hops = np.zeros((num_kinds, num_kinds, num_words), dtype=np.int64)
+    # Where a hop is quick enough it is so wherever less crosses.
+    lightest = 1 + np.argsort(limits.latency.cut_mb[1:num_operators], kind="mergesort")
+    light = np.zeros((num_operators, num_words), dtype=np.int64)
+    for i in range(num_operators - 1):
+        light[i + 1] = light[i]
+        put(light[i + 1], lightest[i])
+    hops = np.zeros((num_kinds, num_kinds), dtype=np.int64)
     for kind in range(num_kinds):
         for cut in range(num_operators):
             if limits.farthest[kind, cut] > cut:
                 put(able[kind], cut)
         for onto in range(num_kinds):
-            for word in range(num_words):
-                lowest = word * WORD_BITS
-                bits = 0
-                for cut in range(max(lowest, 1), min(lowest + WORD_BITS, num_operators)):
-                    if may_hop(limits, cut, kind, onto):
-                        bits |= 1 << (cut - lowest)
-                hops[kind, onto, word] = bits
-    return hops, able
+            low, high = 0, num_operators - 1
+            while low < high:
+                middle = (low + high) // 2
+                if may_hop(limits, lightest[middle], kind, onto):
+                    low = middle + 1
+                else:
+                    high = middle
+            hops[kind, onto] = low
+    return light, hops, able
 
 
 def run_layer(
@@ -959,7 +1051,7 @@ def fewest_stages(
     """
     num_kinds, num_states = next_state.shape
     num_operators = limits.farthest.shape[1]
-    hops, able = hops_and_starts(limits)
+    light, hops, able = hops_and_starts(limits)
     num_words = able.shape[1]
     no_plan = np.zeros(0, dtype=np.int64)
     # An item: state, kind, row of its cuts, and row of those that fewer stages reach.
@@ -992,17 +1084,19 @@ def fewest_stages(
         end = run_layer(limits, able, viable, items, first, end, rows, seen)
         for i in range(first, end):
             if has(rows[items[i, 2]], num_operators):
-                stops, kinds = trace_layers(limits, next_state, hops, items, rows, layers, i)
+                stops, kinds = trace_layers(limits, next_state, light, hops, items, rows, layers, i)
                 return ANSWERED, stops, kinds
         if first == end or len(layers) >= max_stages:
             return NO_PLAN, no_plan, no_plan
-        if until[0] != 0:
+        if until[OVER] != 0:
             return CUT_SHORT, no_plan, no_plan
         if end - first > width:
             end = most_advanced(items, first, end, rows, viable, num_operators, width)
         layers.append(end)
         last = end
         for i in range(first, last):
+            if until[OVER] != 0:
+                return CUT_SHORT, no_plan, no_plan
             items = grown(items, end, num_kinds)
             rows = grown(rows, num_rows, num_kinds)
             seen = grown(seen, num_seen, num_kinds)
@@ -1012,8 +1106,9 @@ def fewest_stages(
                 if after == NONE:
                     continue
                 any_is = False
+                may = light[hops[kind, onto]]
                 for word in range(num_words):
-                    if rows[row, word] & hops[kind, onto, word] != 0:
+                    if rows[row, word] & may[word] != 0:
                         any_is = True
                         break
                 if not any_is:
@@ -1031,12 +1126,13 @@ def fewest_stages(
                     end += 1
                 target = items[item_at[after, onto], 2]
                 for word in range(num_words):
-                    rows[target, word] |= rows[row, word] & hops[kind, onto, word]
+                    rows[target, word] |= rows[row, word] & may[word]
 
 
 def trace_layers(
     limits: StageLimits,
     next_state: Integers,
+    light: Integers,
     hops: Integers,
     items: Integers,
     rows: Integers,
@@ -1056,7 +1152,7 @@ def trace_layers(
         for other in range(layers[k - 1], layers[k]):
             start = 0
             if next_state[kind, items[other, 0]] == state:
-                start = start_before(limits, hops, items, rows, other, kind, stop)
+                start = start_before(limits, light, hops, items, rows, other, kind, stop)
             if start > 0:
                 item = other
                 stop = start
@@ -1066,6 +1162,7 @@ def trace_layers(
 
 def start_before(
     limits: StageLimits,
+    light: Integers,
     hops: Integers,
     items: Integers,
     rows: Integers,
@@ -1075,12 +1172,9 @@ def start_before(
 ) -> int:
     """The first cut at which a stage took over from an item and ran to a stop; 0 for none."""
     source, row = items[item, 1], items[item, 2]
+    may = light[hops[source, onto]]
     for start in range(1, stop):
-        if (
-            has(rows[row], start)
-            and has(hops[source, onto], start)
-            and limits.farthest[onto, start] >= stop
-        ):
+        if has(rows[row], start) and has(may, start) and limits.farthest[onto, start] >= stop:
             return start
     return 0
 
@@ -1091,7 +1185,8 @@ class Kernels(NamedTuple):
     sum_of_parts: Callable[..., float]
     largest_part: Callable[..., float]
     farthest_stops: Callable[..., Integers]
-    cost_to_go: Callable[..., tuple[Floats, float]]
+    cost_to_go: Callable[..., tuple[Floats, float, bool]]
+    rough_plan: Callable[..., tuple[bool, Integers, Integers]]
     best_plan: Callable[..., tuple[Integers, Integers]]
     explore: Callable[..., tuple[bool, Progress]]
     gap_to: Callable[..., float]
@@ -1105,6 +1200,7 @@ KERNELS = Kernels(
     largest_part,
     farthest_stops,
     cost_to_go,
+    rough_plan,
     best_plan,
     explore,
     gap_to,
@@ -1118,6 +1214,8 @@ HELPERS: tuple[Any, ...] = (
     hop_cost,
     may_hop,
     sum_of_parts,
+    put_farthest,
+    divide,
     least_cost,
     first_later,
     insert,
@@ -1132,6 +1230,7 @@ HELPERS: tuple[Any, ...] = (
     join,
     merge,
     trace_back,
+    out_of_time,
     hops_at,
     share_below,
     gap_to,

@@ -6,6 +6,7 @@ The reasons stand in ``cpp/src``, in label_search.cpp and throughput.cpp.
 from __future__ import annotations
 
 import _thread
+import copy
 import functools
 import math
 import threading
@@ -19,12 +20,14 @@ from numpy.typing import ArrayLike
 from carbonedge._partition_kernels import (
     ANSWERED,
     FOUND,
+    HALF_OVER,
     KEPT,
     LABEL,
     LIMIT,
     NO_PLAN,
     NONE,
     NUM_SIZES,
+    OVER,
     OVERUSED,
     PLANS,
     POINT,
@@ -41,6 +44,7 @@ from carbonedge._partition_kernels import (
     grown,
     keep,
     note_overused,
+    out_of_time,
 )
 
 __all__ = ["solve_partition"]
@@ -50,7 +54,10 @@ TIE_SHARE = 1e-12
 MOST_NUMBERS = 2**21
 MOST_PRICES = 16
 MOST_REACH_STATES = 2**17
+MOST_REACH_WORDS = 2**24
+CORE_WORD_BITS = 64
 SECONDS_FOR_ANY = 0.1
+SECONDS_FOR_A_FIRST = 1.0
 LEAPS, LEAP, STEPS = 12, 4.0, 8
 MEGABITS_MS = 8.0 * 1e3
 """A megabyte's megabits times the milliseconds in a second."""
@@ -67,37 +74,53 @@ Found = tuple[bool, float, list[Priced]]
 
 
 class Deadline:
-    """A moment after which a search settles for what it has; `flag` tells compiled code."""
+    """A moment after which a search settles for what it has, and the one halfway to it;
+    `flags` tell compiled code.
+    """
 
     def __init__(self, limit_s: float) -> None:
-        self._until = time.perf_counter() + limit_s
-        self.flag = np.zeros(1, dtype=np.int64)
+        began = time.perf_counter()
+        self._until = began + limit_s
+        self._half = began + limit_s / 2.0
+        self.flags = np.zeros(2, dtype=np.int64)
         self._closed: threading.Lock | None = None
 
     def left_s(self) -> float:
         return self._until - time.perf_counter()
 
+    def half_left_s(self) -> float:
+        return self._half - time.perf_counter()
+
     def passed(self) -> bool:
         return self.left_s() <= 0.0
 
     def watch(self) -> Integers:
-        """The flag, which is set when the time comes."""
+        """The flags, which are set when the time comes."""
         if self._closed is None and math.isfinite(self._until):
             self._closed = threading.Lock()
             self._closed.acquire()
             # A threading.Timer would be waited for until it runs, longer than most searches take.
-            left_s = min(max(self.left_s(), 0.0), threading.TIMEOUT_MAX)
-            _thread.start_new_thread(_flag_unless_closed, (self.flag, self._closed, left_s))
-        return self.flag
+            half_s = max(self.half_left_s(), 0.0)
+            waits = [(HALF_OVER, half_s), (OVER, max(self.left_s() - half_s, 0.0))]
+            _thread.start_new_thread(_flag_unless_closed, (self.flags, self._closed, waits))
+        return self.flags
 
     def close(self) -> None:
         if self._closed is not None:
             self._closed.release()
 
 
-def _flag_unless_closed(flag: Integers, closed: threading.Lock, left_s: float) -> None:
-    if not closed.acquire(timeout=left_s):
-        flag[0] = 1
+def _flag_unless_closed(
+    flags: Integers, closed: threading.Lock, waits: list[tuple[int, float]]
+) -> None:
+    for which, wait_s in waits:
+        if closed.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX)):
+            return
+        flags[which] = 1
+
+
+NEVER = np.zeros(2, dtype=np.int64)
+"""The flags of a time that never comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +177,17 @@ def costs_of(
     source: int,
 ) -> Costs:
     """One measure, of operators [L, N] and links [N, N]."""
-    upto = np.zeros((operator_cost.shape[1], len(cut_mb)))
-    np.cumsum(operator_cost.T, axis=1, out=upto[:, 1:])
-    return Costs(upto, overhead, fixed, per_mb, cut_mb, source)
+    step = np.ascontiguousarray(operator_cost.T)
+    rest = np.zeros((len(step), len(cut_mb)))
+    rest[:, :-1] = np.cumsum(step[:, ::-1], axis=1)[:, ::-1]
+    return Costs(step, rest, overhead, fixed, per_mb, cut_mb, source)
 
 
 def plus(costs: Costs, other: Costs, factor: float) -> Costs:
     """A measure and `factor` times another one."""
     return costs._replace(
-        upto=costs.upto + factor * other.upto,
+        step=costs.step + factor * other.step,
+        rest=costs.rest + factor * other.rest,
         overhead=costs.overhead + factor * other.overhead,
         fixed=costs.fixed + factor * other.fixed,
         per_mb=costs.per_mb + factor * other.per_mb,
@@ -172,7 +197,8 @@ def plus(costs: Costs, other: Costs, factor: float) -> Costs:
 def times(costs: Costs, factor: float) -> Costs:
     """A measure times a factor above zero."""
     return costs._replace(
-        upto=costs.upto * factor,
+        step=costs.step * factor,
+        rest=costs.rest * factor,
         overhead=costs.overhead * factor,
         fixed=costs.fixed * factor,
         per_mb=costs.per_mb * factor,
@@ -195,6 +221,10 @@ class UseStates:
         self._tracked: list[int] = []
         self._number()
 
+    def copy(self) -> UseStates:
+        """To track more."""
+        return copy.copy(self)
+
     def fit(self, resources: Iterable[int], most: int) -> bool:
         """Whether none is tracked yet and there is room for all."""
         resources = set(resources)
@@ -206,9 +236,11 @@ class UseStates:
         before = len(self._tracked)
         for resource in resources:
             if self.fit([resource], most):
-                self._tracked.append(resource)
+                self._tracked = [*self._tracked, resource]
+        if len(self._tracked) == before:
+            return False
         self._number()
-        return len(self._tracked) > before
+        return True
 
     def _size_with(self, resources: Iterable[int]) -> int:
         return math.prod(int(self._limits[resource]) + 1 for resource in resources)
@@ -239,20 +271,22 @@ class LabelSearch:
         prices: Iterable[float],
         limits: Limits,
         whole_front: bool,
+        hoped_ms: float = math.inf,
     ) -> None:
         self._kernels = kernels
         self._chain = chain
+        self._prices = tuple(prices)
         self._limits = limits
         self._deadline = Deadline(limits.time_limit_s)
         self._whole_front = whole_front
         self._bound_latency = whole_front or math.isfinite(limits.slo_ms)
-        resources = chain.resources(limits.max_stages)
+        self._resources = resources = chain.resources(limits.max_stages)
         self._states = UseStates(resources)
         self._stage_limits = chain.stage_limits(kernels, limits.max_part_ms)
         num_kinds = len(self._stage_limits.farthest)
         counted = [(1 << int(limit).bit_length()) - 1 for limit in resources]
         self._search = Search(
-            cost=chain.priced(prices),
+            cost=chain.priced(self._prices),
             limits=self._stage_limits,
             uses=np.array([resources, np.full(num_kinds + 1, NONE), counted]),
             guards=0,
@@ -262,6 +296,7 @@ class LabelSearch:
             whole_front=whole_front,
             bound_latency=self._bound_latency,
             slo_ms=limits.slo_ms,
+            hoped_ms=hoped_ms,
             cost_tie=0.0,
             latency_tie=math.inf,
             ceiling=math.inf,
@@ -277,9 +312,11 @@ class LabelSearch:
             plans=np.zeros(0, dtype=np.int64),
             overused=np.zeros(num_kinds + 1, dtype=np.int64),
             sizes=np.zeros(NUM_SIZES, dtype=np.int64),
-            until=self._deadline.flag,
+            until=self._deadline.flags,
         )
+        # And what a whole plan comes to at least; infinite where no table was made yet.
         self._cost_to_go = self._latency_to_go = np.zeros((0, 0, 0, 0))
+        self._least_cost = self._least_ms = math.inf
         self._duals: list[tuple[float, Floats]] = []
         self._lower = 0.0  # no plan costs less
         self._explored = self._cut_short = False
@@ -293,24 +330,41 @@ class LabelSearch:
     def compile_gaps(self) -> None:
         """Runs, and then what only a search that is cut short does."""
         self.run()
-        self._kernels.gap_to(self._progress, *self._whole)
+        self._keep_rough_plans()
+        self._kernels.gap_to(self._progress, self._least_ms, self._least_cost)
         self._kernels.front_gap(self._search, self._progress, True)
 
     def _run(self) -> Found:
+        # Without these tables nothing is known: they are made whatever the time.
+        self._cost_to_go, self._least_cost, _ = self._table(self._search.cost, NEVER)
+        if math.isinf(self._least_cost):
+            return self._answer(True)
+        self._lower = self._least_cost
+        if self._bound_latency and not self._whole_front:
+            found = self._if_latency_is_loose()
+            if found is not None:
+                return found
+        if self._bound_latency and len(self._latency_to_go) == 0:
+            # Without this one a plan may be known all the same.
+            late = not self._whole_front and self._deadline.passed()
+            if late and self._keep_rough_plans():
+                return self._answer(False)
+            self._latency_to_go, self._least_ms, _ = self._table(self._chain.latency, NEVER)
         while True:
+            if math.isinf(self._least_cost) or self._too_slow():
+                return self._answer(True)
             self._sizes[OVERUSED] = 0
             self._explored = self._cut_short = False
-            self._cost_to_go, whole = self._table(self._search.cost)
-            if math.isinf(whole):
-                return self._answer(True)
-            self._lower = max(self._lower, whole)
+            self._lower = max(self._lower, self._least_cost)
             self._search = self._search._replace(cost_tie=self._lower * TIE_SHARE)
-            finished = self._find_front(whole) if self._whole_front else self._find_least()
+            if self._bound_latency:
+                self._search = self._search._replace(latency_tie=self._least_ms * TIE_SHARE)
+            finished = self._find_front() if self._whole_front else self._find_least()
             if not finished:
                 return self._answer(False)
             if self._sizes[OVERUSED] == 0:
                 return self._answer(True)
-            if not self._track_overused() or self._deadline.passed():
+            if self._out_of_time() or not self._track_overused():
                 return self._answer(False)
 
     @property
@@ -320,8 +374,47 @@ class LabelSearch:
     def _overused(self) -> list[int]:
         return [int(k) for k in self._progress.overused[: self._sizes[OVERUSED]]]
 
-    def _table(self, costs: Costs) -> tuple[Floats, float]:
-        return self._kernels.cost_to_go(costs, self._stage_limits, self._states.next)
+    def _table(
+        self, costs: Costs, until: Integers, states: UseStates | None = None
+    ) -> tuple[Floats, float, bool]:
+        next_state = (states or self._states).next
+        return self._kernels.cost_to_go(costs, self._stage_limits, next_state, until)
+
+    def _out_of_time(self) -> bool:
+        flags = np.zeros(2, dtype=np.int64)
+        flags[OVER] = self._deadline.passed()
+        flags[HALF_OVER] = self._deadline.half_left_s() <= 0.0
+        return out_of_time(flags, self._progress.kept, self._sizes, self._search.hoped_ms)
+
+    def _is_promising(self) -> bool:
+        flags = np.array([0, 1])
+        return not out_of_time(flags, self._progress.kept, self._sizes, self._search.hoped_ms)
+
+    def _too_slow(self) -> bool:
+        return self._bound_latency and (
+            math.isinf(self._least_ms) or self._least_ms > self._limits.slo_ms * ROUNDING_SLACK
+        )
+
+    def _if_latency_is_loose(self) -> Found | None:
+        if self._keep(self._best_plan(self._search.cost, self._cost_to_go)):
+            return self._answer(True)
+        if self._sizes[OVERUSED] == 0 or self._deadline.passed():
+            return None
+        self._latency_to_go, self._least_ms, _ = self._table(self._chain.latency, NEVER)
+        if self._too_slow():
+            return self._answer(True)
+        limits = replace(self._limits, slo_ms=math.inf, time_limit_s=self._deadline.left_s())
+        search = LabelSearch(
+            self._kernels, self._chain, self._prices, limits, False, self._limits.slo_ms
+        )
+        proven, gap, plans = search.run()
+        if not plans:
+            return (proven, gap, plans) if proven else None
+        if plans[0][2] <= self._limits.slo_ms:
+            return proven, gap, plans
+        value = self._kernels.sum_of_parts(self._search.cost, *plans[0][:2])
+        self._lower = max(self._lower, value * (1.0 - gap))
+        return None
 
     def _find_least(self) -> bool:
         cheapest = self._best_plan(self._search.cost, self._cost_to_go)
@@ -332,7 +425,7 @@ class LabelSearch:
             return True
         self._duals = []
         if self._bound_latency and not self._price_latency():
-            return True
+            return False
         self._sizes[OVERUSED] = 0
         for share in (1e-3, 1e-2, 1e-1, math.inf):
             ceiling = self._lower * (1.0 + share) if self._lower > 0.0 else math.inf
@@ -343,39 +436,32 @@ class LabelSearch:
             self._lower = ceiling
         return True
 
-    def _find_front(self, least: float) -> bool:
-        quickest = self._bound_by_latency()
-        if math.isinf(quickest):
-            return True
-        self._whole = quickest, least
-        self._price_hull()
+    def _find_front(self) -> bool:
+        if not self._price_hull():
+            return False
         if self._may_track():
             return True
         self._sizes[OVERUSED] = 0
         return self._explore(math.inf)
 
-    def _bound_by_latency(self) -> float:
-        """The least latency; infinite when no plan is quick enough."""
-        self._latency_to_go, quickest = self._table(self._chain.latency)
-        self._search = self._search._replace(latency_tie=quickest * TIE_SHARE)
-        return quickest if quickest <= self._limits.slo_ms * ROUNDING_SLACK else math.inf
-
     def _price_latency(self) -> bool:
-        latency = self._chain.latency
-        quickest = self._bound_by_latency()
-        if math.isinf(quickest):
-            return False
+        latency, quickest = self._chain.latency, self._least_ms
         self._keep(self._best_plan(latency, self._latency_to_go))
         if self._lower <= 0.0 or quickest <= 0.0:
             return True
+        until = self._deadline.watch()
         stateless = np.zeros((len(self._chain.count), 1), dtype=np.int64)
         highest, best = -math.inf, 0.0
 
         def attempt(price: float) -> None:
             nonlocal highest, best
             costs = plus(self._search.cost, latency, price)
-            to_go, whole = self._kernels.cost_to_go(costs, self._stage_limits, stateless)
-            bound = whole - price * self._limits.slo_ms
+            to_go, whole, finished = self._kernels.cost_to_go(
+                costs, self._stage_limits, stateless, until
+            )
+            if not finished or math.isinf(whole):
+                return
+            bound = self._bound_at(price, whole)
             if bound > highest:
                 highest, best = bound, price
                 plan = self._kernels.best_plan(costs, self._stage_limits, stateless, to_go)
@@ -390,22 +476,37 @@ class LabelSearch:
             attempt(best + step)
             attempt(best - step)
             step /= 2.0
-        dual, whole = self._table(plus(self._search.cost, latency, best))
+        self._lower = max(self._lower, highest)
+        dual, whole, finished = self._table(plus(self._search.cost, latency, best), until)
+        if not finished:
+            return False
         self._duals = [(best, dual)]
-        self._lower = max(self._lower, whole - best * self._limits.slo_ms)
+        self._lower = max(self._lower, self._bound_at(best, whole))
         return True
 
-    def _price_hull(self) -> None:
+    def _bound_at(self, price: float, whole: float) -> float:
+        return whole * (1.0 - TIE_SHARE) - price * self._limits.slo_ms
+
+    def _price_hull(self) -> bool:
         cost, latency = self._search.cost, self._chain.latency
 
-        def vertex(costs: Costs, to_go: Floats) -> tuple[float, float]:
+        until = self._deadline.watch()
+
+        def vertex(costs: Costs, to_go: Floats, whole: float) -> tuple[float, float]:
+            if math.isinf(whole):
+                return math.inf, math.inf
             plan = self._best_plan(costs, to_go)
             self._keep(plan)
             sum_of_parts = self._kernels.sum_of_parts
             return sum_of_parts(latency, *plan), sum_of_parts(cost, *plan)
 
         self._duals = []
-        edges = [(vertex(latency, self._latency_to_go), vertex(cost, self._cost_to_go))]
+        edges = [
+            (
+                vertex(latency, self._latency_to_go, self._least_ms),
+                vertex(cost, self._cost_to_go, self._least_cost),
+            )
+        ]
         for quicker, cheaper in edges:
             if len(self._duals) == MOST_PRICES:
                 break
@@ -414,14 +515,17 @@ class LabelSearch:
             if not price > 0.0 or math.isinf(price):
                 continue
             costs = plus(cost, latency, price)
-            to_go, whole = self._table(costs)
+            to_go, whole, finished = self._table(costs, until)
+            if not finished:
+                return False
             self._duals.append((price, to_go))
             line = quicker[1] + price * quicker[0]
             if whole * TIE >= line:
                 continue
-            between = vertex(costs, to_go)
+            between = vertex(costs, to_go, whole)
             edges.append((quicker, between))
             edges.append((between, cheaper))
+        return True
 
     def _explore(self, ceiling: float) -> bool:
         self._deadline.watch()
@@ -462,7 +566,22 @@ class LabelSearch:
 
     def _track_overused(self) -> bool:
         any_is = self._count(self._overused())
-        return self._states.track(self._overused(), self._most_states()) or any_is
+        states = self._states.copy()
+        more = states.track(self._overused(), self._most_states())
+        return self._make_tables(states) if more else any_is
+
+    def _make_tables(self, states: UseStates) -> bool:
+        until = self._deadline.watch()
+        cost_to_go, least_cost, finished = self._table(self._search.cost, until, states)
+        if not finished:
+            return False
+        if self._bound_latency:
+            latency_to_go, least_ms, finished = self._table(self._chain.latency, until, states)
+            if not finished:
+                return False
+            self._latency_to_go, self._least_ms = latency_to_go, least_ms
+        self._cost_to_go, self._least_cost, self._states = cost_to_go, least_cost, states
+        return True
 
     def _count(self, resources: Iterable[int]) -> bool:
         """Counts in labels how often resources are used; whether any is new and has room."""
@@ -482,7 +601,7 @@ class LabelSearch:
         return self._kernels.best_plan(costs, self._stage_limits, self._states.next, to_go)
 
     def _answer(self, proven: bool) -> Found:
-        if not proven and self._sizes[KEPT] == 0:
+        if not proven and self._is_promising() and not self._keep_rough_plans():
             self._keep_any()
         gap = 0.0 if proven else self._gap()
         plans = []
@@ -493,6 +612,13 @@ class LabelSearch:
             plan = packed[:num_stages], packed[num_stages:]
             plans.append(summed_up(self._kernels, self._chain, plan))
         return proven, gap, plans
+
+    def _keep_rough_plans(self) -> bool:
+        for costs in (self._search.cost, self._chain.latency):
+            found, *plan = self._kernels.rough_plan(costs, self._stage_limits, self._resources)
+            if found:
+                self._keep((plan[0], plan[1]))
+        return bool(self._sizes[KEPT] > 0)
 
     def _keep_any(self) -> None:
         limits = replace(self._limits, time_limit_s=SECONDS_FOR_ANY)
@@ -507,7 +633,7 @@ class LabelSearch:
             cost = float(kept[-1]["cost"])
             return min(max(1.0 - self._lower / cost, 0.0), 1.0) if cost > 0.0 else 0.0
         if not self._explored:
-            return self._kernels.gap_to(self._progress, *self._whole)
+            return self._kernels.gap_to(self._progress, self._least_ms, self._least_cost)
         return self._kernels.front_gap(self._search, self._progress, self._cut_short)
 
 
@@ -516,18 +642,26 @@ class ThroughputSearch:
 
     TAKEN, NOT_THERE, UNKNOWN = range(3)
 
-    def __init__(self, kernels: Kernels, chain: Chain, limits: Limits) -> None:
+    def __init__(
+        self,
+        kernels: Kernels,
+        chain: Chain,
+        limits: Limits,
+        lower: float = 0.0,
+        hoped_ms: float = math.inf,
+    ) -> None:
         self._kernels = kernels
         self._chain = chain
         self._limits = limits
+        self._hoped_ms = hoped_ms
         self._deadline = Deadline(limits.time_limit_s)
+        self._first_deadline = Deadline(max(limits.time_limit_s, SECONDS_FOR_A_FIRST))
         self._resources = chain.resources(limits.max_stages)
         self._states = UseStates(self._resources)
-        self._never = np.zeros(1, dtype=np.int64)
         self._best: Plan | None = None
-        self._best_ms = math.inf
-        self._lower = 0.0  # no plan has a shorter longest part
-        self._tried = 0.0  # and none was found that has
+        self._best_ms = self._best_latency_ms = math.inf
+        self._lower = lower  # no plan has a shorter longest part
+        self._tried = lower  # and none was found that has
         self._sure = True  # that what was not found is not there
 
     def run(self) -> Found:
@@ -535,16 +669,20 @@ class ThroughputSearch:
             return self._run()
         finally:
             self._deadline.close()
+            self._first_deadline.close()
 
     def _run(self) -> Found:
-        self._attempt(self._limits.max_part_ms, NARROW)
+        self._raise_lower()
+        self._take_any()
+        if self._best is None:
+            self._attempt(self._limits.max_part_ms, NARROW)
         if self._best is None:
             self._attempt(self._limits.max_part_ms, ALL)
         if self._best is None:
             return self._sure, 0.0 if self._sure else 1.0, []
         self._look_for_good_ones()
         just_below = False
-        while self._tried < self._best_ms / TIE and not self._deadline.passed():
+        while self._tried < self._best_ms / TIE and self._left_s() > 0.0:
             best = self._best_ms
             just_below = not just_below and best - self._tried <= CLOSE * best
             below = best / TIE if just_below else self._tried + (best - self._tried) / 2.0
@@ -554,10 +692,40 @@ class ThroughputSearch:
         gap = 0.0 if proven or best <= 0.0 else 1.0 - self._lower / best
         return proven, gap, [summed_up(self._kernels, self._chain, self._best)]
 
+    def _left_s(self) -> float:
+        if self._best is None:
+            return self._first_deadline.left_s()
+        promising = self._best_latency_ms <= self._hoped_ms
+        return self._deadline.left_s() if promising else self._deadline.half_left_s()
+
+    def _until(self) -> Integers:
+        """What the first of the flags says is when."""
+        if self._best is None:
+            return self._first_deadline.watch()
+        promising = self._best_latency_ms <= self._hoped_ms
+        return self._deadline.watch()[OVER if promising else HALF_OVER :]
+
+    def _raise_lower(self) -> None:
+        latency = self._chain.latency
+        slowest = float((latency.step.T + latency.overhead).min(axis=1).max())
+        # One after the other, as in the core.
+        total = float(np.cumsum(latency.step.min(axis=0))[-1])
+        nodes = min(int(self._resources[:-1].sum()), int(self._resources[-1]))
+        self._lower = max(self._lower, slowest / TIE, total / nodes / TIE)
+        self._tried = self._lower
+
+    def _take_any(self) -> None:
+        limits = self._chain.stage_limits(self._kernels, self._limits.max_part_ms)
+        found, *plan = self._kernels.rough_plan(self._chain.latency, limits, self._resources)
+        if found:
+            latency = self._kernels.sum_of_parts(self._chain.latency, *plan)
+            if latency <= self._limits.slo_ms:
+                self._take((plan[0], plan[1]))
+
     def _look_for_good_ones(self) -> None:
         tried = self._lower
         for _ in range(NARROW_LOOKS):
-            if self._deadline.passed():
+            if self._left_s() <= 0.0:
                 return
             part_ms = tried + (self._best_ms - tried) / 2.0
             if not self._attempt(part_ms, NARROW):
@@ -585,8 +753,7 @@ class ThroughputSearch:
                 viable,
                 self._limits.max_stages,
                 width,
-                # Until there is a plan it is looked for, as in the core.
-                self._never if self._best is None else self._deadline.watch(),
+                self._until(),
             )
             if outcome != ANSWERED:
                 return self.NOT_THERE if outcome == NO_PLAN and width == ALL else self.UNKNOWN
@@ -596,17 +763,19 @@ class ThroughputSearch:
                 if latency <= self._limits.slo_ms:
                     return self._take((plan[0], plan[1]))
                 return self._quickest(part_ms)
-            if not self._track(over) or self._deadline.passed():
+            if not self._track(over) or self._left_s() <= 0.0:
                 return self.UNKNOWN
 
     def _track(self, over: list[int]) -> bool:
         every = range(len(self._chain.count))
-        if self._states.fit(every, MOST_REACH_STATES):
+        num_words = len(self._chain.memory_mb) // CORE_WORD_BITS + 1
+        most = min(MOST_REACH_STATES, MOST_REACH_WORDS // (len(every) * num_words))
+        if self._states.fit(every, most):
             over = list(every)
-        return self._states.track(over, MOST_REACH_STATES)
+        return self._states.track(over, most)
 
     def _quickest(self, part_ms: float) -> int:
-        limits = Limits(math.inf, self._limits.max_stages, part_ms, self._deadline.left_s())
+        limits = Limits(math.inf, self._limits.max_stages, part_ms, self._left_s())
         search = LabelSearch(self._kernels, self._chain, (1.0, 0.0, 0.0), limits, False)
         proven, _, plans = search.run()
         if plans and plans[0][2] <= self._limits.slo_ms:
@@ -616,7 +785,26 @@ class ThroughputSearch:
     def _take(self, plan: Plan) -> int:
         self._best = plan
         self._best_ms = float(self._kernels.largest_part(self._chain.latency, *plan))
+        self._best_latency_ms = float(self._kernels.sum_of_parts(self._chain.latency, *plan))
         return self.TAKEN
+
+
+def most_throughput(kernels: Kernels, chain: Chain, limits: Limits) -> Found:
+    """The plan whose slowest stage or transfer is the quickest, quick enough as a whole."""
+    if math.isinf(limits.slo_ms):
+        return ThroughputSearch(kernels, chain, limits).run()
+    deadline = Deadline(limits.time_limit_s)
+    loose = replace(limits, slo_ms=math.inf)
+    proven, gap, plans = ThroughputSearch(kernels, chain, loose, 0.0, limits.slo_ms).run()
+    if not plans and proven:
+        return proven, gap, plans
+    lower = 0.0
+    if plans:
+        if plans[0][2] <= limits.slo_ms:
+            return proven, gap, plans
+        lower = plans[0][5] * (1.0 - gap) / TIE
+    tight = replace(limits, time_limit_s=deadline.left_s())
+    return ThroughputSearch(kernels, chain, tight, lower).run()
 
 
 def summed_up(kernels: Kernels, chain: Chain, plan: Plan) -> Priced:
@@ -757,5 +945,5 @@ def solve_partition(
         kernels = compiled(kernels)
         limits = Limits(float(slo_ms), max_stages, float(max_part_ms), float(time_limit_s))
         if search == "throughput":
-            return ThroughputSearch(kernels, chain, limits).run()
+            return most_throughput(kernels, chain, limits)
         return LabelSearch(kernels, chain, prices, limits, search == "front").run()

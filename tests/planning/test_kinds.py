@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+from typing import Any
+
 import mixed_integer
 import numpy as np
 import pytest
+import strategies
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from carbonedge import PartitionProblem
+from carbonedge import InfeasibleError, PartitionProblem
 from carbonedge.planning.kinds import Kinds, find_kinds, without_bettered
 
 NODES = 6
@@ -106,3 +113,120 @@ def test_copies_of_nodes_change_no_plans_worth_but_may_be_used(objective: str) -
     assert found.latency_ms == pytest.approx(expected.latency_ms)
     assert found.emissions_g == pytest.approx(expected.emissions_g)
     assert len(set(found.nodes)) == len(found.nodes)
+
+
+def jittered(problem: PartitionProblem, share: float, seed: int = 0) -> PartitionProblem:
+    """The same but for rounding: every number of a node or link is off by up to a share."""
+    random = np.random.default_rng(seed)
+    names = (
+        *("time_ms", "energy_j", "node_memory_mb", "intensity_g_per_kwh", "link_latency_ms"),
+        *("link_mbps", "link_j_per_mb", "stage_overhead_ms", "embodied_g_per_hour"),
+    )
+    changes: dict[str, Any] = {}
+    for name in names:
+        numbers = getattr(problem, name)
+        changes[name] = numbers * (1 + share * random.uniform(-1, 1, numbers.shape))
+    return replace(problem, **changes)
+
+
+def test_numbers_that_differ_by_rounding_set_no_node_apart() -> None:
+    third = np.array([[1.0, 1 / 3], [1.0, 0.1 / 0.3], [1.0, 1 / 3 + 1e-8], [1.0, 1 / 3]])
+    links = np.ones((4, 4)) * (1 + 1e-12 * np.arange(4))
+    assert find_kinds(third, (links,), None).members == ((0, 1, 3), (2,))
+
+
+def test_a_row_of_nodes_each_a_little_unlike_the_one_before_is_several_kinds() -> None:
+    row = 1 + 0.6e-9 * np.arange(7)[:, np.newaxis]
+    links = (np.ones((7, 7)),)
+    assert find_kinds(row, links, None).members == ((0, 1), (2, 3), (4, 5), (6,))
+
+
+def test_no_link_is_unlike_any_link() -> None:
+    numbers, links = alike()
+    links[0][0, :] = links[0][:, 0] = np.inf
+    assert find_kinds(numbers, links, None).members == ((0,), (1, 2, 3, 4, 5))
+    links[0][:] = np.inf
+    assert find_kinds(numbers, links, None).members == (tuple(range(NODES)),)
+
+
+def test_alike_nodes_around_a_ring_are_each_a_kind() -> None:
+    """Each has the same links, but to others."""
+    numbers, _ = alike()
+    hops = np.abs(np.subtract.outer(np.arange(NODES), np.arange(NODES)))
+    ring = np.minimum(hops, NODES - hops).astype(np.float64)
+    assert len(find_kinds(numbers, (ring,), None).members) == NODES
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=7), st.data())
+def test_kinds_are_the_nodes_that_may_change_places(sites: list[int], data: st.DataObject) -> None:
+    """Tried one pair at a time."""
+    count = len(sites)
+    number = st.sampled_from([1.0, 2.0, np.inf])
+    some = data.draw(st.lists(number, min_size=9, max_size=9))
+    links = np.array(some).reshape(3, 3)[np.ix_(sites, sites)]
+    for _ in range(data.draw(st.integers(0, 3))):
+        a, b = (data.draw(st.integers(0, count - 1)) for _ in range(2))
+        links[a, b] = data.draw(number)
+    apart = data.draw(st.none() | st.integers(0, count - 1))
+
+    def may_change(a: int, b: int) -> bool:
+        swapped = np.arange(count)
+        swapped[[a, b]] = b, a
+        off_diagonal = ~np.eye(count, dtype=np.bool_)
+        return bool(np.all((links == links[np.ix_(swapped, swapped)])[off_diagonal]))
+
+    found = find_kinds(np.ones((count, 1)), (links,), apart).members
+    kind_of = {node: kind for kind, nodes in enumerate(found) for node in nodes}
+    assert sorted(kind_of) == list(range(count))
+    for a, b in itertools.combinations(range(count), 2):
+        expected = may_change(a, b) and apart not in (a, b)
+        assert (kind_of[a] == kind_of[b]) == expected
+
+
+def five_kinds() -> PartitionProblem:
+    """Of a thousand nodes, as many of each, in no order."""
+    random = np.random.default_rng(0)
+    kind = random.permutation(np.arange(1000) % 5)
+    links = np.ix_(kind, kind)
+    work = random.uniform(0.1, 2, (60, 1)) * random.uniform(0.8, 1.2, (60, 5))
+    return PartitionProblem(
+        work[:, kind],
+        (work * random.uniform(2, 40, 5))[:, kind],
+        random.uniform(1, 5, 60),
+        random.uniform(0.01, 1, 61),
+        node_memory_mb=random.uniform(20, 60, 5)[kind],
+        intensity_g_per_kwh=random.uniform(20, 800, 5)[kind],
+        link_latency_ms=random.uniform(0.05, 0.5, (5, 5))[links],
+        link_mbps=random.uniform(500, 10_000, (5, 5))[links],
+        link_j_per_mb=random.uniform(0, 0.01, (5, 5))[links],
+        stage_overhead_ms=np.full(1000, 0.05),
+    )
+
+
+@pytest.mark.parametrize("objective", ["emissions", "throughput"])
+def test_a_thousand_nodes_whose_numbers_differ_by_rounding_are_of_five_kinds(
+    objective: str,
+) -> None:
+    exact = five_kinds()
+    nearly = jittered(exact, 1e-12)
+    expected, found = exact.solve(objective), nearly.solve(objective)
+    assert found.optimal
+    assert (found.cuts, found.nodes) == (expected.cuts, expected.nodes)
+    own = nearly.evaluate(found.cuts, found.nodes)
+    assert (found.latency_ms, found.emissions_g) == (own.latency_ms, own.emissions_g)
+
+
+@given(strategies.partition_problems(), st.sampled_from([1e-12, 1e-10]))
+def test_rounding_changes_no_plans_worth_but_by_rounding(
+    problem: PartitionProblem, share: float
+) -> None:
+    nearly = jittered(problem, share)
+    try:
+        expected = problem.solve("latency")
+    except InfeasibleError:
+        assume(False)
+    found = nearly.solve("latency")
+    assert found.optimal
+    assert found.latency_ms == pytest.approx(expected.latency_ms, rel=1e-8)
+    own = nearly.evaluate(found.cuts, found.nodes)
+    assert found.latency_ms == pytest.approx(own.latency_ms, rel=1e-12)

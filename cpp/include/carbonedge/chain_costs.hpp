@@ -26,12 +26,34 @@ public:
     [[nodiscard]] std::size_t num_operators() const { return cut_mb_.size() - 1; }
     [[nodiscard]] std::size_t num_kinds() const { return stage_overhead_.size(); }
 
-    /// Running operators [start, stop) on a node, its overhead in.
+    /// Running operators [start, stop) on a node, its overhead in. O(stop - start):
+    /// what a sum up to a stop lacks up to a start would lose what is small beside
+    /// what stands before both.
     [[nodiscard]] double
     stage(std::size_t start, std::size_t stop, std::size_t node) const
     {
-        auto const *sums = upto(node);
-        return sums[stop] - sums[start] + stage_overhead_[node];
+        auto sum = 0.0;
+        for (auto cut = start; cut < stop; ++cut)
+            sum += step(cut, node);
+        return sum + stage_overhead_[node];
+    }
+
+    /// Running the operator behind a cut on a node.
+    [[nodiscard]] double step(std::size_t cut, std::size_t node) const
+    {
+        return steps(node)[cut];
+    }
+
+    /// The same of every cut, p = 0..L - 1.
+    [[nodiscard]] double const *steps(std::size_t node) const
+    {
+        return step_.data() + node * num_operators();
+    }
+
+    /// Running all operators behind a cut on a node, without overhead.
+    [[nodiscard]] double rest(std::size_t cut, std::size_t node) const
+    {
+        return rest_[node * cut_mb_.size() + cut];
     }
 
     /// Moving what crosses a cut from one node to another.
@@ -57,12 +79,6 @@ public:
                    : transfer(num_operators(), node, source_);
     }
 
-    /// The cost of operators [0, p) on a node, for p = 0..L, without overhead.
-    [[nodiscard]] double const *upto(std::size_t node) const
-    {
-        return upto_.data() + node * cut_mb_.size();
-    }
-
     [[nodiscard]] double overhead(std::size_t node) const
     {
         return stage_overhead_[node];
@@ -75,7 +91,8 @@ public:
     [[nodiscard]] ChainCosts times(double factor) const;
 
 private:
-    std::vector<double> upto_;
+    std::vector<double> step_; // [N, L]
+    std::vector<double> rest_; // [N, L + 1]
     std::vector<double> stage_overhead_;
     std::vector<double> link_fixed_;
     std::vector<double> link_per_mb_;

@@ -1,12 +1,14 @@
 #pragma once
 
 #include "carbonedge/chain_costs.hpp"
+#include "carbonedge/deadline.hpp"
 #include "carbonedge/partition.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace carbonedge
@@ -16,9 +18,13 @@ namespace carbonedge
 class CostToGo
 {
 public:
+    /// Where a deadline is given and passes, the table is not finished, and of no use.
     CostToGo(ChainCosts const &costs,
              StageLimits const &limits,
-             UseStates const &states);
+             UseStates const &states,
+             Deadline const *deadline = nullptr);
+
+    [[nodiscard]] bool finished() const { return finished_; }
 
     /// Of a stage that starts at a cut on a node, and all after it; infinite where
     /// there is no way on. The state has the stage in.
@@ -39,11 +45,11 @@ public:
     /// Of a whole plan.
     [[nodiscard]] double whole() const { return whole_; }
 
-    /// The stops and kinds of a plan that costs that much, where it is finite; of
-    /// equals the one with the later stops. To be given what the table was made of.
-    [[nodiscard]] Partition plan(ChainCosts const &costs,
-                                 StageLimits const &limits,
-                                 UseStates const &states) const;
+    /// The stops and kinds of a plan that costs that much, none where it is infinite;
+    /// of equals the one with the later stops. To be given what the table was made of.
+    [[nodiscard]] std::optional<Partition> plan(ChainCosts const &costs,
+                                                StageLimits const &limits,
+                                                UseStates const &states) const;
 
 private:
     std::size_t num_kinds_;
@@ -51,5 +57,6 @@ private:
     std::vector<double> run_; // [L, N, S]
     std::vector<double> hop_; // [L + 1, N, S]
     double whole_;
+    bool finished_ = true;
 };
 } // namespace carbonedge

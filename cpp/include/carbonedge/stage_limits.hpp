@@ -12,7 +12,7 @@ namespace carbonedge
 class StageLimits
 {
 public:
-    /// O(L N).
+    /// O(L N + N^2).
     StageLimits(Chain const &chain, ChainCosts const &latency, double max_part_ms);
 
     /// The last stop of a stage that starts at a cut; at most the cut itself when
@@ -24,7 +24,8 @@ public:
 
     [[nodiscard]] bool may_hop(std::size_t cut, std::size_t from, std::size_t to) const
     {
-        return latency_->transfer(cut, from, to) <= max_part_ms_;
+        return at_any_cut_[from * latency_->num_kinds() + to] != 0
+               || latency_->transfer(cut, from, to) <= max_part_ms_;
     }
 
     [[nodiscard]] bool may_enter(std::size_t node) const
@@ -42,5 +43,6 @@ private:
     double max_part_ms_;
     ChainCosts const *latency_;
     std::vector<std::size_t> farthest_; // [N, L]
+    std::vector<char> at_any_cut_;      // [N, N], whether a hop is quick enough
 };
 } // namespace carbonedge

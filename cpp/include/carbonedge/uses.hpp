@@ -101,6 +101,10 @@ public:
     /// False when it was tracked before or there would be more than `most` states.
     bool track(std::size_t resource, std::size_t most);
 
+    /// Tracks all kinds of nodes; false, and nothing done, when one was tracked before
+    /// or there would be more than `most` states.
+    bool track_kinds(std::size_t most);
+
     [[nodiscard]] std::size_t size() const { return size_; }
 
     /// The state once a stage on a node of this kind is started, kNone if it may

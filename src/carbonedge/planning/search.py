@@ -208,7 +208,7 @@ def _unbettered(plans: Sequence[PartitionSolution], prices: Prices) -> list[Part
 
 
 def _search(problem: PartitionProblem, search: str, prices: Prices, limits: Limits) -> Found:
-    kinds = _kinds(problem, limits.max_stages)
+    kinds = _kinds(problem, limits)
     first = kinds.first
     intensity = problem.intensity_g_per_kwh[first]
     proven, gap, plans = backend().solve_partition(
@@ -217,7 +217,7 @@ def _search(problem: PartitionProblem, search: str, prices: Prices, limits: Limi
         problem.memory_mb,
         problem.cut_mb,
         kinds.count,
-        problem.node_memory_mb[first],
+        kinds.least(problem.node_memory_mb),
         intensity * problem.pue[first] / J_PER_KWH,
         problem.embodied_g_per_hour[first] / MS_PER_HOUR,
         kinds.between(problem.link_latency_ms),
@@ -234,10 +234,11 @@ def _search(problem: PartitionProblem, search: str, prices: Prices, limits: Limi
         limits.max_part_ms,
         limits.left_s(),
     )
-    return Found([_solution(kinds, plan, proven, gap) for plan in plans], proven)
+    solutions = [_solution(problem, kinds, plan, proven, gap) for plan in plans]
+    return Found(sorted(solutions, key=lambda plan: plan.latency_ms), proven)
 
 
-def _kinds(problem: PartitionProblem, max_stages: int) -> Kinds:
+def _kinds(problem: PartitionProblem, limits: Limits) -> Kinds:
     # Each number is the better the less it is, which is what bettering goes by.
     of_nodes = np.column_stack(
         [
@@ -253,16 +254,27 @@ def _kinds(problem: PartitionProblem, max_stages: int) -> Kinds:
     )
     of_links = (problem.link_latency_ms, 1 / problem.link_mbps, problem.link_j_per_mb)
     kinds = find_kinds(of_nodes, of_links, problem.source)
-    most_stages = min(max_stages, len(problem.memory_mb))
-    return without_bettered(kinds, of_nodes, of_links, problem.source, most_stages)
+    most_stages = min(limits.max_stages, len(problem.memory_mb))
+    half_s = limits.left_s() / 2
+    return without_bettered(
+        kinds, of_nodes, of_links, problem.source, most_stages, lambda: limits.left_s() < half_s
+    )
 
 
-def _solution(kinds: Kinds, plan: Any, proven: bool, gap: float) -> PartitionSolution:
+def _solution(
+    problem: PartitionProblem, kinds: Kinds, plan: Any, proven: bool, gap: float
+) -> PartitionSolution:
     stops, of_kinds, latency_ms, energy_j, emissions_g, slowest_ms = plan
     members = [iter(nodes) for nodes in kinds.members]
+    cuts = tuple(int(stop) for stop in stops[:-1])
+    nodes = tuple(next(members[kind]) for kind in of_kinds)
+    if len(set(of_kinds.tolist())) < len(nodes):
+        # The second of a kind may differ from the first by rounding, and counts as it is.
+        own = problem.evaluate(cuts, nodes)
+        return dataclasses.replace(own, optimal=proven, gap=gap)
     return PartitionSolution(
-        cuts=tuple(int(stop) for stop in stops[:-1]),
-        nodes=tuple(next(members[kind]) for kind in of_kinds),
+        cuts=cuts,
+        nodes=nodes,
         latency_ms=latency_ms,
         energy_j=energy_j,
         emissions_g=emissions_g,
