@@ -597,7 +597,6 @@ private:
         return *to_go.plan(costs, stage_limits_, states_);
     }
 
-
     [[nodiscard]] Partition trace_back(std::uint32_t id) const
     {
         Partition plan{};
