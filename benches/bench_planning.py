@@ -153,6 +153,21 @@ def bench_tight_throughput_goal(
     record_ratio(what, elapsed_ms, at_most=LARGE_GOAL_MS)
 
 
+@pytest.mark.parametrize("objective", ["latency", "emissions"])
+@pytest.mark.parametrize("memory_share", [1.1, 1.4])
+@pytest.mark.parametrize("seed", SEEDS)
+def bench_tight_sums_goal(
+    record_ratio: Callable[..., None], seed: int, memory_share: float, objective: str
+) -> None:
+    problem = problems.unlike_nodes(seed, memory_share)
+    began = time.perf_counter()
+    found = problem.solve(objective)
+    elapsed_ms = (time.perf_counter() - began) * 1e3
+    assert found.optimal
+    what = f"200 operators, 16 nodes, {memory_share} x the memory, {objective}, ms"
+    record_ratio(what, elapsed_ms)
+
+
 @pytest.mark.parametrize("node_memory_mb", [1000, 50])
 @pytest.mark.parametrize("objective", ["emissions", "throughput"])
 def bench_alike_nodes_goal(
