@@ -2,6 +2,7 @@
 #include "archive.hpp"
 #include "plan_totals.hpp"
 #include "rough_plan.hpp"
+#include "set_search.hpp"
 
 #include "carbonedge/cost_to_go.hpp"
 #include "carbonedge/deadline.hpp"
@@ -28,6 +29,8 @@ constexpr auto kLabelsBetweenLooks = 64;
 // Numbers in all tables of the cost to go together: 8 bytes each, twice.
 constexpr std::size_t kMostNumbers = 1u << 21;
 constexpr std::size_t kMostPrices = 16;
+// Combinations of nodes.
+constexpr std::size_t kMostSets = 1u << 17;
 constexpr auto kSecondsForAny = 0.5;
 // What a search cut short keeps of its time for good plans, and how it looks for them.
 constexpr auto kShareForGood = 0.25;
@@ -211,6 +214,9 @@ private:
         if (bound_latency_ && !price_latency())
             return false;
         overused_.clear();
+        if (!bound_latency_)
+            if (auto const finished = explore_sets())
+                return *finished;
         for (auto const share : {1e-3, 1e-2, 1e-1, kInfinity})
         {
             auto const ceiling = lower_ > 0.0 ? lower_ * (1.0 + share) : kInfinity;
@@ -221,6 +227,43 @@ private:
             lower_ = ceiling;
         }
         return true;
+    }
+
+    // The same over combinations of nodes, where those are few enough: none else.
+    std::optional<bool> explore_sets()
+    {
+        UseStates every(resources_);
+        if (!every.track_kinds(kMostSets)
+            || (resources_.limit(resources_.stages()) < every_node()
+                && !every.track(resources_.stages(), kMostSets)))
+            return std::nullopt;
+        SetSearch sets(cost_, stage_limits_, every, *cost_to_go_, states_);
+        for (auto const share : {1e-2, 3e-2, 1e-1, 3e-1, kInfinity})
+        {
+            auto const ceiling = lower_ > 0.0 ? lower_ * (1.0 + share) : kInfinity;
+            auto const outcome =
+                sets.run(std::min(ceiling, kept_.least_cost()),
+                         is_promising() ? deadline_ : half_);
+            if (outcome == SetSearch::Outcome::too_large)
+                return std::nullopt;
+            if (auto const plan = sets.plan())
+                keep(*plan);
+            if (outcome == SetSearch::Outcome::cut_short)
+                return false;
+            if (kept_.least_cost() <= ceiling || std::isinf(ceiling))
+                return true;
+            lower_ = ceiling;
+        }
+        return true;
+    }
+
+    // Stages that a plan could have if only nodes ran short.
+    [[nodiscard]] std::uint64_t every_node() const
+    {
+        std::uint64_t nodes = 0;
+        for (std::size_t kind = 0; kind < num_kinds_; ++kind)
+            nodes += resources_.limit(kind);
+        return nodes;
     }
 
     bool find_front()

@@ -60,7 +60,12 @@ NUM_SIZES = 5
 WORD_BITS = 53
 """Of a set of cuts, [words]: as many as a float tells exactly."""
 
-ANSWERED, NO_PLAN, CUT_SHORT = range(3)
+ANSWERED, NO_PLAN, CUT_SHORT, TOO_LARGE = range(4)
+
+FIRST, END, AT = range(3)
+"""Of a row of costs, [states, N, 3]: the cuts it has, [first, end), and where they stand."""
+MOST_SET_VALUES = 2**25
+STATES_BETWEEN_LOOKS = 64
 
 OVER, HALF_OVER = range(2)
 """Of a search's time; not 0 once it is."""
@@ -885,6 +890,221 @@ def first_viable_cuts(limits: StageLimits, next_state: Integers) -> Integers:
     return viable
 
 
+def explore_sets(
+    costs: Costs,
+    limits: StageLimits,
+    every_next: Integers,
+    of_table: Integers,
+    to_go: Floats,
+    ceiling: float,
+    until: Integers,
+) -> tuple[int, Integers, Integers]:
+    """Looks over combinations of nodes for the plan that costs least, and less than a ceiling:
+    answer, stops and kinds.
+    """
+    num_kinds, num_states = every_next.shape
+    num_operators = limits.farthest.shape[1]
+    viable = first_viable_cuts(limits, every_next)
+    rows = np.zeros((num_states, num_kinds, 3), dtype=np.int64)
+    values = np.zeros(num_operators)
+    starts = np.full(num_operators, np.inf)
+    up_to_middle = np.full(num_operators + 1, np.inf)
+    num_values = 0
+    best_before = NONE
+    best_kind = NONE
+    answer = NO_PLAN
+    for before in range(num_states):
+        if before % STATES_BETWEEN_LOOKS == 0 and until[OVER] != 0:
+            answer = CUT_SHORT
+            break
+        if num_values > MOST_SET_VALUES:
+            answer = TOO_LARGE
+            break
+        for kind in range(num_kinds):
+            state = every_next[kind, before]
+            if state == NONE:
+                continue
+            begin, end = put_starts(costs, limits, rows[before], values, before, kind, starts)
+            if begin >= end:
+                continue
+            values = grown(values, num_values, num_operators)
+            num_values, whole = extend_sets(
+                costs,
+                limits,
+                kind,
+                viable[state],
+                to_go[HOP],
+                of_table[state],
+                ceiling,
+                begin,
+                end,
+                starts,
+                up_to_middle,
+                rows[state, kind],
+                values,
+                num_values,
+            )
+            if whole < ceiling:
+                ceiling = whole
+                best_before = before
+                best_kind = kind
+    if best_before == NONE:
+        empty = np.zeros(0, dtype=np.int64)
+        return answer, empty, empty
+    stops, kinds = trace_sets(costs, limits, every_next, rows, values, best_before, best_kind)
+    return ANSWERED if answer == NO_PLAN else answer, stops, kinds
+
+
+def put_starts(
+    costs: Costs,
+    limits: StageLimits,
+    reached: Integers,
+    values: Floats,
+    before: int,
+    kind: int,
+    starts: Floats,
+) -> tuple[int, int]:
+    """What it costs to hop to a node of this kind from any that may be the last before, and
+    the cuts [begin, end) where one may.
+    """
+    if before == 0:
+        starts[0] = hop_cost(costs, 0, NONE, kind)
+        return 0, 1 if may_hop(limits, 0, NONE, kind) else 0
+    begin = len(starts)
+    end = 0
+    for last in range(len(reached)):
+        if reached[last, FIRST] != reached[last, END]:
+            begin = min(begin, reached[last, FIRST])
+            end = max(end, reached[last, END])
+    for cut in range(begin, end):
+        starts[cut] = np.inf
+    for last in range(len(reached)):
+        at = reached[last, AT] - reached[last, FIRST]
+        for cut in range(reached[last, FIRST], reached[last, END]):
+            if may_hop(limits, cut, last, kind):
+                starts[cut] = min(starts[cut], values[at + cut] + hop_cost(costs, cut, last, kind))
+    return begin, end
+
+
+def extend_sets(
+    costs: Costs,
+    limits: StageLimits,
+    kind: int,
+    viable: int,
+    hops: Floats,
+    table_state: int,
+    ceiling: float,
+    begin: int,
+    end: int,
+    starts: Floats,
+    up_to_middle: Floats,
+    row: Integers,
+    values: Floats,
+    num_values: int,
+) -> tuple[int, float]:
+    """Of each stop the cheapest start, into a row; how many values there are then, and what a
+    plan that ends here costs.
+    """
+    num_operators = limits.farthest.shape[1]
+    farthest = limits.farthest[kind]
+    row[FIRST] = 0
+    row[END] = 0
+    row[AT] = num_values
+    first = begin
+    middle = begin
+    near = np.inf
+    from_middle = 0.0
+    whole = np.inf
+    for stop in range(begin + 1, num_operators + 1):
+        step = costs.step[kind, stop - 1]
+        start = starts[stop - 1] if stop - 1 < end else np.inf
+        near = min(near, start) + step
+        from_middle += step
+        while first < stop and farthest[first] < stop:
+            first += 1
+        if first >= end and first >= stop:
+            break
+        if first > middle:
+            middle = stop
+            near = np.inf
+            from_middle = 0.0
+            total = 0.0
+            up_to_middle[stop] = np.inf
+            for i in range(stop - 1, first - 1, -1):
+                total += costs.step[kind, i]
+                start = starts[i] if i < end else np.inf
+                up_to_middle[i] = min(up_to_middle[i + 1], start + total)
+        value = near
+        if first < middle:
+            value = min(value, up_to_middle[first] + from_middle)
+        value += costs.overhead[kind]
+        if stop == num_operators:
+            if may_hop(limits, stop, kind, NONE):
+                whole = value + hop_cost(costs, stop, kind, NONE)
+            break
+        if stop < viable:
+            continue
+        is_worth_it = value + hops[stop, kind, table_state] < ceiling
+        if row[FIRST] == row[END]:
+            if not is_worth_it:
+                continue
+            row[FIRST] = stop
+        values[row[AT] + stop - row[FIRST]] = value if is_worth_it else np.inf
+        if is_worth_it:
+            row[END] = stop + 1
+    return num_values + row[END] - row[FIRST], whole
+
+
+def trace_sets(
+    costs: Costs,
+    limits: StageLimits,
+    every_next: Integers,
+    rows: Integers,
+    values: Floats,
+    before: int,
+    kind: int,
+) -> tuple[Integers, Integers]:
+    """Stops and kinds of the plan whose last stage is on a kind, from the combination before."""
+    num_kinds, num_operators = limits.farthest.shape
+    stops = np.zeros(num_operators, dtype=np.int64)
+    kinds = np.zeros(num_operators, dtype=np.int64)
+    stop = num_operators
+    num_stages = 0
+    while True:
+        stops[num_stages] = stop
+        kinds[num_stages] = kind
+        num_stages += 1
+        if before == 0:
+            break
+        least = np.inf
+        total = 0.0
+        best = stop
+        chosen = kind
+        start = stop - 1
+        while start >= 0 and limits.farthest[kind, start] >= stop:
+            total += costs.step[kind, start]
+            for last in range(num_kinds):
+                row = rows[before, last]
+                if not row[FIRST] <= start < row[END] or not may_hop(limits, start, last, kind):
+                    continue
+                value = (
+                    values[row[AT] + start - row[FIRST]]
+                    + hop_cost(costs, start, last, kind)
+                    + total
+                )
+                if value < least:
+                    least = value
+                    best = start
+                    chosen = last
+            start -= 1
+        stop = best
+        kind = chosen
+        state = before
+        while every_next[kind, before] != state:
+            before -= 1
+    return stops[:num_stages][::-1].copy(), kinds[:num_stages][::-1].copy()
+
+
 def put(cuts: Integers, cut: int) -> None:
     """Puts a cut into a set."""
     cuts[cut // WORD_BITS] |= 1 << (cut % WORD_BITS)
@@ -1189,6 +1409,7 @@ class Kernels(NamedTuple):
     rough_plan: Callable[..., tuple[bool, Integers, Integers]]
     best_plan: Callable[..., tuple[Integers, Integers]]
     explore: Callable[..., tuple[bool, Progress]]
+    explore_sets: Callable[..., tuple[int, Integers, Integers]]
     gap_to: Callable[..., float]
     front_gap: Callable[..., float]
     first_viable_cuts: Callable[..., Integers]
@@ -1203,6 +1424,7 @@ KERNELS = Kernels(
     rough_plan,
     best_plan,
     explore,
+    explore_sets,
     gap_to,
     front_gap,
     first_viable_cuts,
@@ -1234,6 +1456,10 @@ HELPERS: tuple[Any, ...] = (
     hops_at,
     share_below,
     gap_to,
+    first_viable_cuts,
+    put_starts,
+    extend_sets,
+    trace_sets,
     put,
     has,
     put_range,

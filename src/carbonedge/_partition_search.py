@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 
 from carbonedge._partition_kernels import (
     ANSWERED,
+    CUT_SHORT,
     FOUND,
     HALF_OVER,
     KEPT,
@@ -34,6 +35,7 @@ from carbonedge._partition_kernels import (
     ROUNDING_SLACK,
     SHIFT,
     TIE,
+    TOO_LARGE,
     Costs,
     Floats,
     Integers,
@@ -53,6 +55,7 @@ MOST_BITS = 62
 TIE_SHARE = 1e-12
 MOST_NUMBERS = 2**21
 MOST_PRICES = 16
+MOST_SETS = 2**17
 MOST_REACH_STATES = 2**17
 MOST_REACH_WORDS = 2**24
 CORE_WORD_BITS = 64
@@ -331,6 +334,7 @@ class LabelSearch:
         """Runs, and then what only a search that is cut short does."""
         self.run()
         self._keep_rough_plans()
+        self._explore_sets()
         self._kernels.gap_to(self._progress, self._least_ms, self._least_cost)
         self._kernels.front_gap(self._search, self._progress, True)
 
@@ -427,6 +431,9 @@ class LabelSearch:
         if self._bound_latency and not self._price_latency():
             return False
         self._sizes[OVERUSED] = 0
+        finished = None if self._bound_latency else self._explore_sets()
+        if finished is not None:
+            return finished
         for share in (1e-3, 1e-2, 1e-1, math.inf):
             ceiling = self._lower * (1.0 + share) if self._lower > 0.0 else math.inf
             if not self._explore(ceiling):
@@ -435,6 +442,47 @@ class LabelSearch:
                 return True
             self._lower = ceiling
         return True
+
+    def _explore_sets(self) -> bool | None:
+        every = UseStates(self._resources)
+        kinds, stages = range(len(self._resources) - 1), len(self._resources) - 1
+        limited = int(self._resources[stages]) < int(self._resources[:-1].sum())
+        resources = [*kinds, stages] if limited else kinds
+        if not every.fit(resources, MOST_SETS):
+            return None
+        every.track(resources, MOST_SETS)
+        of_table = np.full(every.next.shape[1], NONE)
+        of_table[0] = 0
+        for state in range(len(of_table)):
+            if of_table[state] != NONE:
+                after = every.next[:, state]
+                left = after != NONE
+                of_table[after[left]] = self._states.next[left, of_table[state]]
+        for share in (1e-2, 3e-2, 1e-1, 3e-1, math.inf):
+            ceiling = self._lower * (1.0 + share) if self._lower > 0.0 else math.inf
+            answer, *plan = self._kernels.explore_sets(
+                self._search.cost,
+                self._stage_limits,
+                every.next,
+                of_table,
+                self._cost_to_go,
+                min(ceiling, self._least_kept()),
+                self._deadline.watch()[OVER if self._is_promising() else HALF_OVER :],
+            )
+            if answer == TOO_LARGE:
+                return None
+            if len(plan[0]) > 0:
+                self._keep((plan[0], plan[1]))
+            if answer == CUT_SHORT:
+                return False
+            if self._least_kept() <= ceiling or math.isinf(ceiling):
+                return True
+            self._lower = ceiling
+        return True
+
+    def _least_kept(self) -> float:
+        kept = self._progress.kept[: self._sizes[KEPT]]
+        return float(kept[-1]["cost"]) if len(kept) > 0 else math.inf
 
     def _find_front(self) -> bool:
         if not self._price_hull():
@@ -630,7 +678,7 @@ class LabelSearch:
         if not self._whole_front:
             if len(kept) == 0:
                 return 1.0
-            cost = float(kept[-1]["cost"])
+            cost = self._least_kept()
             return min(max(1.0 - self._lower / cost, 0.0), 1.0) if cost > 0.0 else 0.0
         if not self._explored:
             return self._kernels.gap_to(self._progress, self._least_ms, self._least_cost)
