@@ -196,6 +196,19 @@ def test_a_loose_target_does_not_leave_a_gap_where_there_is_none_without(name: s
     assert solve(name, problem, "emissions", slo_ms=free.latency_ms * 1.2) == free
 
 
+@pytest.mark.parametrize("objective", SUMS)
+def test_many_unlike_nodes_that_are_all_needed_leave_no_gap(objective: str) -> None:
+    """More of them than tables tell apart."""
+    problem = large(7, 200, 12, 60.0)
+    native, numba = (solve(name, problem, objective) for name in ("native", "numba"))
+    assert native is not None
+    assert native.optimal
+    assert native == numba
+    assert len(set(native.nodes)) == len(native.nodes) > 10
+    own = problem.evaluate(native.cuts, native.nodes)
+    assert value(objective, own) == pytest.approx(value(objective, native), rel=1e-9)
+
+
 WILD = strategies.partition_problems(most_operators=4, wild=True)
 
 

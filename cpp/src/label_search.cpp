@@ -2,11 +2,11 @@
 #include "archive.hpp"
 #include "plan_totals.hpp"
 #include "rough_plan.hpp"
-#include "set_search.hpp"
 
 #include "carbonedge/cost_to_go.hpp"
 #include "carbonedge/deadline.hpp"
 #include "carbonedge/partition.hpp"
+#include "carbonedge/set_search.hpp"
 #include "carbonedge/stage_limits.hpp"
 #include "carbonedge/uses.hpp"
 #include "carbonedge/viability.hpp"

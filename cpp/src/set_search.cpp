@@ -1,4 +1,4 @@
-#include "set_search.hpp"
+#include "carbonedge/set_search.hpp"
 
 #include "carbonedge/units.hpp"
 
