@@ -37,7 +37,8 @@ struct Case
 
 double total(ChainCosts const &costs, Partition const &plan)
 {
-    auto const kind = [&](std::size_t k) { return static_cast<std::size_t>(plan.kinds[k]); };
+    auto const kind = [&](std::size_t k)
+    { return static_cast<std::size_t>(plan.kinds[k]); };
     auto sum = costs.enter(kind(0)) + costs.leave(kind(plan.kinds.size() - 1));
     std::size_t start = 0;
     for (std::size_t k = 0; k < plan.kinds.size(); ++k)
