@@ -54,7 +54,8 @@ public:
     }
 
 private:
-    [[nodiscard]] double const *at(std::vector<double> const &hops, std::size_t cut) const
+    [[nodiscard]] double const *at(std::vector<double> const &hops,
+                                   std::size_t cut) const
     {
         return hops.data() + (cut * num_kinds_ + kind_) * num_states_;
     }

@@ -241,9 +241,8 @@ private:
         for (auto const share : {1e-2, 3e-2, 1e-1, 3e-1, kInfinity})
         {
             auto const ceiling = lower_ > 0.0 ? lower_ * (1.0 + share) : kInfinity;
-            auto const outcome =
-                sets.run(std::min(ceiling, kept_.least_cost()),
-                         is_promising() ? deadline_ : half_);
+            auto const outcome = sets.run(std::min(ceiling, kept_.least_cost()),
+                                          is_promising() ? deadline_ : half_);
             if (outcome == SetSearch::Outcome::too_large)
                 return std::nullopt;
             if (auto const plan = sets.plan())

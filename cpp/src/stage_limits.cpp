@@ -58,14 +58,14 @@ StageLimits::StageLimits(Chain const &chain,
     {
         auto const by_memory = farthest_stops(
             chain.memory_mb, 0.0, chain.node_memory_mb[node] * kRoundingSlack);
-        auto const by_time = farthest_stops({latency.steps(node), num_operators_},
-                                            latency.overhead(node),
-                                            max_part_ms);
+        auto const by_time = farthest_stops(
+            {latency.steps(node), num_operators_}, latency.overhead(node), max_part_ms);
         for (std::size_t start = 0; start < num_operators_; ++start)
             farthest_.push_back(std::min(by_memory[start], by_time[start]));
     }
     auto const heaviest = static_cast<std::size_t>(
-        std::max_element(chain.cut_mb.begin(), chain.cut_mb.end()) - chain.cut_mb.begin());
+        std::max_element(chain.cut_mb.begin(), chain.cut_mb.end())
+        - chain.cut_mb.begin());
     at_any_cut_.reserve(chain.num_kinds() * chain.num_kinds());
     for (std::size_t from = 0; from < chain.num_kinds(); ++from)
         for (std::size_t to = 0; to < chain.num_kinds(); ++to)

@@ -133,11 +133,10 @@ private:
         for (std::size_t from = 0; from < num_kinds_; ++from)
             for (std::size_t to = 0; to < num_kinds_; ++to)
             {
-                auto const end =
-                    std::partition_point(lightest_.begin(),
-                                         lightest_.end(),
-                                         [&](std::size_t cut)
-                                         { return limits.may_hop(cut, from, to); });
+                auto const end = std::partition_point(
+                    lightest_.begin(),
+                    lightest_.end(),
+                    [&](std::size_t cut) { return limits.may_hop(cut, from, to); });
                 hops_.push_back(static_cast<std::size_t>(end - lightest_.begin()));
             }
     }
@@ -338,7 +337,7 @@ private:
 
     std::optional<StageLimits> limits_;
     std::optional<Viability> viability_;
-    std::vector<Word> able_; // [N, words], cuts from which a stage can run
+    std::vector<Word> able_;            // [N, words], cuts from which a stage can run
     std::vector<std::size_t> lightest_; // cuts, by what crosses them
     std::vector<Word> light_;           // [L, words], so many of the lightest
     std::vector<std::size_t> hops_;     // [N, N], how many of those a hop may cross
@@ -408,8 +407,8 @@ private:
             for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
             {
                 step = std::min(step, latency_.step(cut, kind));
-                stage = std::min(stage,
-                                 latency_.step(cut, kind) + latency_.overhead(kind));
+                stage =
+                    std::min(stage, latency_.step(cut, kind) + latency_.overhead(kind));
             }
             slowest = std::max(slowest, stage);
             sum += step;
@@ -418,7 +417,8 @@ private:
         for (std::size_t kind = 0; kind < chain_.num_kinds(); ++kind)
             nodes += resources_.limit(kind);
         nodes = std::min(nodes, resources_.limit(resources_.stages()));
-        lower_ = std::max({lower_, slowest / kTie, sum / static_cast<double>(nodes) / kTie});
+        lower_ =
+            std::max({lower_, slowest / kTie, sum / static_cast<double>(nodes) / kTie});
         tried_ = lower_;
     }
 
@@ -527,9 +527,9 @@ private:
     Resources resources_;
     UseStates states_;
     Reach reach_;
-    double lower_;       // no plan has a shorter longest part
-    double tried_;       // and none was found that has
-    bool sure_ = true;   // that what was not found is not there
+    double lower_;     // no plan has a shorter longest part
+    double tried_;     // and none was found that has
+    bool sure_ = true; // that what was not found is not there
     std::optional<Partition> best_;
 };
 } // namespace

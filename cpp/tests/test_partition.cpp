@@ -203,7 +203,8 @@ TEST_CASE("a target that the best plan meets changes nothing")
     std::mt19937 random(14);
     for (auto round = 0; round < 500; ++round)
     {
-        auto const problem = round % 2 == 0 ? RandomChain(random) : tight_problem(random);
+        auto const problem =
+            round % 2 == 0 ? RandomChain(random) : tight_problem(random);
         auto const chain = problem.chain();
         auto const check = [&](auto const &search)
         {
@@ -218,7 +219,8 @@ TEST_CASE("a target that the best plan meets changes nothing")
             CHECK(held.plans.front().stops == free.plans.front().stops);
             CHECK(held.plans.front().kinds == free.plans.front().kinds);
         };
-        check([&](Limits const &limits) { return least(chain, {.per_g = 1.0}, limits); });
+        check([&](Limits const &limits)
+              { return least(chain, {.per_g = 1.0}, limits); });
         check([&](Limits const &limits) { return most_throughput(chain, limits); });
     }
 }

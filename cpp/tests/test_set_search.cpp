@@ -1,10 +1,13 @@
 #include "every_plan.hpp"
 #include "random_chain.hpp"
 
+#include "carbonedge/partition.hpp"
 #include "carbonedge/set_search.hpp"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -13,83 +16,86 @@ using namespace carbonedge;
 namespace
 {
 constexpr auto kAnyNumber = std::numeric_limits<std::size_t>::max();
-constexpr std::size_t kManyStates = 1000;
 
-// Cost of the plan, where there is one.
-double value(SetSearch const &sets, ChainCosts const &costs)
+struct Case
 {
-    auto const plan = sets.plan();
-    if (!plan)
-        return kInfinity;
-    auto sum = 0.0;
-    std::size_t start = 0;
-    for (std::size_t i = 0; i < plan->kinds.size(); ++i)
-    {
-        auto const kind = static_cast<std::size_t>(plan->kinds[i]);
-        auto const stop = static_cast<std::size_t>(plan->stops[i]);
-        sum += i == 0 ? costs.enter(kind)
-                      : costs.transfer(
-                          start, static_cast<std::size_t>(plan->kinds[i - 1]), kind);
-        sum += costs.stage(start, stop, kind);
-        start = stop;
-    }
-    return sum + costs.leave(static_cast<std::size_t>(plan->kinds.back()));
-}
-} // namespace
+    RandomChain problem;
+    Limits limits;
 
-TEST_CASE("the cheapest plan over combinations of nodes is the cheapest of all")
-{
-    std::mt19937 random(6);
-    Deadline const never(kInfinity);
-    for (auto round = 0; round < 600; ++round)
+    [[nodiscard]] double least_latency() const
     {
-        RandomChain const problem(random);
-        auto const chain = problem.chain();
-        auto const latency = latency_of(chain);
-        auto const max_stages = round % 3 == 0 ? 2 : kAnyNumber;
-        Resources const resources(chain, max_stages);
-        StageLimits const limits(chain, latency, kInfinity);
-        UseStates every(resources);
-        every.track_kinds(kManyStates);
-        every.track(resources.stages(), kManyStates);
-        UseStates states(resources);
-        if (round % 2 == 0)
-            states.track(random() % (problem.N + 1), kManyStates);
-        CostToGo const to_go(latency, limits, states);
-
         auto least = kInfinity;
         EveryPlan(problem,
                   [&](Totals const &totals)
                   {
-                      if (totals.stages <= max_stages)
+                      if (totals.within(limits))
                           least = std::min(least, totals.latency);
                   });
-        SetSearch sets(latency, limits, every, to_go, states);
-        CHECK(sets.run(kInfinity, never) == SetSearch::Outcome::finished);
-        auto const found = value(sets, latency);
-        // Infinity is not approximately itself.
-        CHECK((found == least || found == doctest::Approx(least)));
-
-        sets.run(least + 0.5, never);
-        CHECK(value(sets, latency) == found);
-        sets.run(least - 0.5, never);
-        CHECK(!sets.plan());
+        return least;
     }
+};
+
+double total(ChainCosts const &costs, Partition const &plan)
+{
+    auto const kind = [&](std::size_t k)
+    { return static_cast<std::size_t>(plan.kinds[k]); };
+    auto sum = costs.enter(kind(0)) + costs.leave(kind(plan.kinds.size() - 1));
+    std::size_t start = 0;
+    for (std::size_t k = 0; k < plan.kinds.size(); ++k)
+    {
+        auto const stop = static_cast<std::size_t>(plan.stops[k]);
+        sum += costs.stage(start, stop, kind(k));
+        if (k + 1 < plan.kinds.size())
+            sum += costs.transfer(stop, kind(k), kind(k + 1));
+        start = stop;
+    }
+    return sum;
 }
 
-TEST_CASE("a search over combinations whose time is over says so")
+// Stages are short and nodes few, and sometimes stages are, too.
+Case random_case(std::mt19937 &random)
 {
-    std::mt19937 random(7);
-    RandomChain const problem(random, 5, 3);
-    auto const chain = problem.chain();
-    auto const latency = latency_of(chain);
-    Resources const resources(chain, kAnyNumber);
-    StageLimits const limits(chain, latency, kInfinity);
-    UseStates every(resources);
-    every.track_kinds(kManyStates);
-    UseStates const states(resources);
-    CostToGo const to_go(latency, limits, states);
-    SetSearch sets(latency, limits, every, to_go, states);
-    CHECK(sets.run(kInfinity, Deadline(0.0)) == SetSearch::Outcome::cut_short);
-    CHECK(!sets.plan());
+    Case result{RandomChain(random, 2 + random() % 5, 1 + random() % 4), {}};
+    for (auto &capacity : result.problem.capacity)
+        capacity = static_cast<double>(4 + random() % 12);
+    if (random() % 3 == 0)
+        result.limits.max_stages = 1 + random() % 3;
+    return result;
+}
+} // namespace
+
+TEST_CASE("a search over combinations of nodes finds the least below a ceiling")
+{
+    std::mt19937 random(15);
+    for (auto round = 0; round < 1000; ++round)
+    {
+        auto const [problem, limits] = random_case(random);
+        auto const expected = Case{problem, limits}.least_latency();
+        auto const chain = problem.chain();
+        auto const latency = latency_of(chain);
+        StageLimits const stage_limits(chain, latency, kInfinity);
+        Resources const resources(chain, limits.max_stages);
+        UseStates every(resources);
+        REQUIRE(every.track_kinds(kAnyNumber));
+        every.track(resources.stages(), kAnyNumber);
+        // The table tells some of the nodes apart.
+        UseStates some(resources);
+        if (round % 2 == 0)
+            some.track(random() % problem.N, kAnyNumber);
+        CostToGo const to_go(latency, stage_limits, some);
+        SetSearch sets(latency, stage_limits, every, to_go, some);
+        Deadline const never(kInfinity);
+        for (auto const ceiling : {kInfinity, expected + 1.0, expected})
+        {
+            CHECK(sets.run(ceiling, never) == SetSearch::Outcome::finished);
+            auto const plan = sets.plan();
+            REQUIRE(plan.has_value() == (expected < ceiling));
+            if (!plan)
+                continue;
+            CHECK(total(latency, *plan) == doctest::Approx(expected));
+            CHECK(resources.overused(plan->kinds).empty());
+        }
+        CHECK(sets.run(kInfinity, Deadline(0.0)) == SetSearch::Outcome::cut_short);
+        CHECK(!sets.plan());
+    }
 }

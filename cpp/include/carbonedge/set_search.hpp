@@ -73,7 +73,8 @@ private:
 
     void start(std::uint32_t before, std::size_t kind);
     void extend(std::uint32_t before, std::uint32_t state, std::size_t kind);
-    void take(std::uint32_t before, std::uint32_t state, std::size_t kind, double value);
+    void
+    take(std::uint32_t before, std::uint32_t state, std::size_t kind, double value);
 
     ChainCosts const &costs_;
     StageLimits const &limits_;
@@ -90,7 +91,7 @@ private:
     // While a row is made: of starts in [from_, to_).
     std::size_t from_ = 0;
     std::size_t to_ = 0;
-    std::vector<double> starts_; // [L]
+    std::vector<double> starts_;       // [L]
     std::vector<double> up_to_middle_; // [L + 1]
 };
 } // namespace carbonedge
