@@ -384,17 +384,6 @@ def test_backends_agree_where_memory_and_time_are_short() -> None:
     assert max(stages) > 4
 
 
-@pytest.mark.parametrize("objective", ["latency", "energy", "emissions", "weighted"])
-def test_sums_over_many_unlike_nodes_that_are_all_needed_are_proven(objective: str) -> None:
-    """Which takes a search over combinations of nodes."""
-    problem = large(0, 40, 14, 10.0)
-    native, numba = (solve(name, problem, objective) for name in ("native", "numba"))
-    assert native is not None
-    assert native.optimal
-    assert len(native.nodes) == 14
-    assert native == numba
-
-
 def test_plain_python_finds_it_too() -> None:
     problem = large(2, 20, 4, 25.0)
     plans = [solve(name, problem, "emissions", slo_ms=30.0) for name in NAMES]
