@@ -8,7 +8,7 @@ from onnx import ModelProto, parser
 from carbonedge import Cluster, ModelError, Node, load_model
 from carbonedge.experiments import light_model
 from carbonedge.planning import operator_costs
-from carbonedge.planning.costs import SOURCES
+from carbonedge.planning.costs import SOURCES, given_costs
 from carbonedge.planning.fusion import fusion
 
 
@@ -104,3 +104,18 @@ def unknown_operator_behind_a_product() -> ModelProto:
     )
     assert isinstance(model, ModelProto)
     return model
+
+
+def test_a_request_of_size_1_decides_what_follows_from_it(cluster: Cluster) -> None:
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["": 18]>
+        g (float[N,64] x) => (float[M,64] y) {
+            a = Concat <axis = 0> (x, x) b = Concat <axis = 0> (a, a) y = Neg(b) }""")
+    graph = load_model(model)
+    feed = {"x": np.ones((1, 64), np.float32)}
+    costs = operator_costs(graph, cluster.nodes)
+    assert costs.inputs == {"x": (1, 64)}
+    for given in ({}, {"feed": feed}):
+        for source in ("measured", costs):
+            planned, _ = given_costs(source, graph, cluster.nodes, **given)
+            sizes = [cut.mb * 1e6 for cut in planned.cuts]
+            assert sizes == pytest.approx([256, 512, 1024, 1024])

@@ -346,3 +346,6 @@ def test_the_source_of_the_plan_stays_the_source() -> None:
     rest = Cluster([node for node in cluster([900, 10, 900]).nodes if node.name != "a"])
     with pytest.raises(ClusterError, match="no node 'a'"):
         replan(plan, model(), rest, horizon_s=1, requests_per_s=1, costs=costs())
+    # It was left out for it parts something.
+    assert plan.parting == ()
+    assert found.plan.parting == plan.cuts

@@ -165,8 +165,8 @@ def given_costs(
     feed = measuring.get("feed")
     if isinstance(costs, str):
         made = operator_costs(model, nodes, costs, **measuring)
-        return _in_sizes(model, made.inputs), made
-    if measuring.get("profile") is not None or measuring.get("all_cuts"):
+        return _in_sizes(model, feed, made, made.inputs), made
+    if any(measuring.get(name) for name in ("profile", "node_profiles", "all_cuts")):
         raise ValueError("costs are given: pass profile and all_cuts to operator_costs instead")
     shape = (len(model.operators), len(nodes))
     if costs.time_ms.shape != shape:
@@ -182,7 +182,7 @@ def given_costs(
             f"the costs are for inputs of shapes {costs.inputs} and the plan for {shapes}: "
             "give both the same feed, or the costs only"
         )
-    return _in_sizes(model, shapes), costs
+    return _in_sizes(model, feed, costs, shapes), costs
 
 
 def _admits(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]]) -> bool:
@@ -201,9 +201,15 @@ def _admits(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     )
 
 
-def _in_sizes(model: ModelGraph, shapes: Mapping[str, tuple[int, ...]] | None) -> ModelGraph:
-    # With 1 for what it leaves open it is counted as it is.
-    return model if shapes in (None, input_shapes(model)) else of_sizes(model, shapes or {})
+def _in_sizes(
+    model: ModelGraph,
+    feed: Mapping[str, Any] | None,
+    costs: OperatorCosts,
+    shapes: Mapping[str, tuple[int, ...]] | None,
+) -> ModelGraph:
+    # What was run has the sizes that follow from a 1 too; what is only counted may not bear it.
+    run = feed is not None or (costs.source == "measured" and costs.inputs is not None)
+    return of_sizes(model, shapes or {}) if run or shapes != input_shapes(model) else model
 
 
 def _check_profiles(

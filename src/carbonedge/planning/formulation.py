@@ -92,7 +92,8 @@ class Formulation:
         parting = self.costs.parting
         if parting is None:
             return None if cuts else ()
-        return tuple(cut for cut in cuts if cut in parting)
+        # Replanning may keep a cut that these costs leave out, for it parts something.
+        return tuple(cut for cut in cuts if cut in parting or cut not in self.costs.positions)
 
     def paper_costs(self) -> NDArray[np.float64]:
         """Eq. 5 of each operator of the problem, shape [L]."""
