@@ -364,6 +364,22 @@ def test_what_is_no_profile_is_refused(measured: Profile, edit: Any, message: st
         Profile.from_json(edit(measured.to_json()))
 
 
+@pytest.mark.parametrize("positions", [[], [0, 3], [0, 8, 9], [-1, 0, 8]])
+def test_a_profile_whose_cuts_are_none_of_the_model_is_refused(
+    measured: Profile, positions: list[int]
+) -> None:
+    wrong = dataclasses.replace(measured, positions=frozenset(positions))
+    with pytest.raises(ValueError, match="has cuts other than from 0 to 8, both among them"):
+        Profile.from_json(wrong.to_json())
+
+
+@pytest.mark.parametrize("overhead_ms", [-1.0, float("nan")])
+def test_an_overhead_that_is_no_time_is_refused(measured: Profile, overhead_ms: float) -> None:
+    wrong = dataclasses.replace(measured, overhead_ms=overhead_ms)
+    with pytest.raises(ValueError, match="times that are none"):
+        Profile.from_json(wrong.to_json())
+
+
 def test_times_below_0_are_refused(measured: Profile) -> None:
     wrong = dataclasses.replace(measured, time_ms=-measured.time_ms)
     with pytest.raises(ValueError, match="times that are none"):

@@ -199,8 +199,14 @@ class Profile:
                 f"this profile has {len(profile.operators)} operators and times of shape "
                 f"{profile.time_ms.shape}: measure again with `carbonedge profile`"
             )
-        if not (np.isfinite(profile.time_ms) & (profile.time_ms >= 0)).all():
+        times_ms = np.append(profile.time_ms, profile.overhead_ms)
+        if not (np.isfinite(times_ms) & (times_ms >= 0)).all():
             raise ValueError("this profile has times that are none: measure again")
+        ends = {0, len(profile.operators)}
+        if not ends <= profile.positions <= set(range(max(ends) + 1)):
+            raise ValueError(
+                f"this profile has cuts other than from 0 to {max(ends)}, both among them: {remedy}"
+            )
         return profile
 
 
