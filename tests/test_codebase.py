@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / "carbonedge"
 LEVELS = {
     "_core": 0,
     "_kernels": 0,
+    "_optional": 0,
     "_partition_kernels": 0,
     "_validation": 0,
     "exceptions": 0,
@@ -40,7 +41,10 @@ LEVELS = {
     "cli": 8,
 }
 STRANGERS = {("planning", "scheduling"), ("scheduling", "planning")}
-HEAVY = ("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib", "msgspec")
+HEAVY = (
+    *("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib", "msgspec"),
+    *("codecarbon", "pynvml", "platformdirs", "sqlite3", "tenacity"),
+)
 
 
 def imports() -> Iterator[tuple[str, str, str, list[str]]]:

@@ -1,0 +1,7 @@
+"""Meters: what measures energy, or models it where nothing can be measured."""
+
+from __future__ import annotations
+
+from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
+
+__all__ = ["COMPONENTS", "Counter", "Meter"]
