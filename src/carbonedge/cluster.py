@@ -211,7 +211,8 @@ class Cluster:
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a cluster file: ``[[node]]`` and ``[[link]]`` tables whose keys are
-        the parameters of `Node` and `Link`.
+        the parameters of `Node` and `Link`. The tables ``[meter]`` and ``[intensity]`` are
+        left to `carbonedge.carbon.settings`.
 
         Raises
         ------
@@ -230,7 +231,7 @@ class Cluster:
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Self:
-        _check_keys("the file", document, ("node", "link"))
+        _check_keys("the file", document, ("node", "link", "meter", "intensity"))
         return cls(
             _entries(document, "node", Node),
             _entries(document, "link", Link),

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from carbonedge.carbon.accounting import Accounting, Hop
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
-from carbonedge.carbon.footprint import (
-    Footprint,
-    FootprintMeter,
-    Share,
-    stage_share,
-    transfer_share,
-)
+from carbonedge.carbon.footprint import Footprint, Share
 
 __all__ = [
+    "Accounting",
     "Footprint",
-    "FootprintMeter",
+    "Hop",
     "Share",
     "stage_emissions_g",
-    "stage_share",
     "transfer_emissions_g",
-    "transfer_share",
 ]

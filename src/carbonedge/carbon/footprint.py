@@ -3,38 +3,66 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
-from carbonedge.cluster import Node
-from carbonedge.units import MS_PER_S
+from carbonedge.carbon.energy.meter import MeterMethod
 
-__all__ = ["Footprint", "FootprintMeter", "Share", "stage_share", "transfer_share"]
+__all__ = [
+    "EMULATED_TIME",
+    "MEASURED_TIME",
+    "NODE_POWER",
+    "STATIC",
+    "Footprint",
+    "Share",
+    "together",
+]
+
+NODE_POWER = "node power x time, link energy x MB"
+STATIC = "given per node (static, average, lifecycle)"
+MEASURED_TIME = "measured here"
+EMULATED_TIME = "measured here, divided by the node's speed"
+WEAKER: tuple[MeterMethod, ...] = ("measured", "modelled", "emulated")
+"""From the strongest to the weakest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What fell to one node, or to the links."""
+class Share(NamedTuple):
+    """What fell to one node, or to the links. A tuple: several are made on every request.
+
+    Parameters
+    ----------
+    time_ms
+        Computing, or on the way.
+    energy_j
+        All of it, the idle part in.
+    operational_g, embodied_g
+        GCO2eq of that energy, PUE in, and of manufacture.
+    idle_j
+        What of `energy_j` would have been drawn idle; 0 where that is not known.
+    """
 
     time_ms: float = 0.0
     energy_j: float = 0.0
-    emissions_g: float = 0.0
+    operational_g: float = 0.0
+    embodied_g: float = 0.0
+    idle_j: float = 0.0
 
-    def __add__(self, other: Share) -> Share:
+    @property
+    def emissions_g(self) -> float:
+        """Operational and embodied."""
+        return self.operational_g + self.embodied_g
+
+    def plus(self, other: Share) -> Share:
         """Both together."""
-        return Share(
-            self.time_ms + other.time_ms,
-            self.energy_j + other.energy_j,
-            self.emissions_g + other.emissions_g,
-        )
+        return Share(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+    def to_dict(self) -> dict[str, float]:
+        """As plain values."""
+        return {**self._asdict(), "emissions_g": self.emissions_g}
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """Energy and emissions of a set of inferences.
+class Footprint(NamedTuple):
+    """Energy and emissions of a set of inferences. A tuple: every request makes one.
 
     Parameters
     ----------
@@ -44,6 +72,10 @@ class Footprint:
         The share of each node that ran any of them.
     transfers
         The links' share.
+    method
+        Of every gram, in a word: ``"measured"`` where a sensor on the node itself counted
+        the joules, ``"modelled"`` where they come from a power model of it, ``"emulated"``
+        where another machine stood in for it. The weakest, where they differ.
     time_source, energy_source, intensity_source
         How each figure came about.
     """
@@ -51,9 +83,10 @@ class Footprint:
     inferences: int
     by_node: Mapping[str, Share]
     transfers: Share
-    time_source: str = "measured here, divided by the node's speed (emulated)"
-    energy_source: str = "node power x time, link energy x MB (modelled)"
-    intensity_source: str = "given per node (static)"
+    method: MeterMethod = "emulated"
+    time_source: str = EMULATED_TIME
+    energy_source: str = NODE_POWER
+    intensity_source: str = STATIC
 
     @property
     def latency_ms(self) -> float:
@@ -67,10 +100,25 @@ class Footprint:
         return sum(share.energy_j for share in self.by_node.values()) + self.transfers.energy_j
 
     @property
+    def idle_j(self) -> float:
+        """What of that would have been drawn idle, as far as it is known."""
+        return sum(share.idle_j for share in self.by_node.values())
+
+    @property
+    def operational_g(self) -> float:
+        """GCO2eq of all that energy, PUE in."""
+        nodes = sum(share.operational_g for share in self.by_node.values())
+        return nodes + self.transfers.operational_g
+
+    @property
+    def embodied_g(self) -> float:
+        """GCO2eq of manufacture, as far as the nodes give it."""
+        return sum(share.embodied_g for share in self.by_node.values())
+
+    @property
     def emissions_g(self) -> float:
         """Of all the inferences, operational and embodied, transfers in."""
-        nodes = sum(share.emissions_g for share in self.by_node.values())
-        return nodes + self.transfers.emissions_g
+        return self.operational_g + self.embodied_g
 
     @property
     def inferences_per_g(self) -> float:
@@ -83,58 +131,39 @@ class Footprint:
         return {
             "inferences": self.inferences,
             "energy_j": self.energy_j,
+            "idle_j": self.idle_j,
+            "operational_g": self.operational_g,
+            "embodied_g": self.embodied_g,
             "emissions_g": self.emissions_g,
             "inferences_per_g": self.inferences_per_g if self.emissions_g else None,
-            "by_node": {
-                name: {
-                    "time_ms": share.time_ms,
-                    "energy_j": share.energy_j,
-                    "emissions_g": share.emissions_g,
-                }
-                for name, share in self.by_node.items()
-            },
-            "transfers": {
-                "time_ms": self.transfers.time_ms,
-                "energy_j": self.transfers.energy_j,
-                "emissions_g": self.transfers.emissions_g,
-            },
+            "by_node": {name: share.to_dict() for name, share in self.by_node.items()},
+            "transfers": self.transfers.to_dict(),
+            "method": self.method,
             "time_source": self.time_source,
             "energy_source": self.energy_source,
             "intensity_source": self.intensity_source,
         }
 
 
-class FootprintMeter:
-    """Adds inferences up. Safe to use from several threads."""
+def together(footprints: Iterable[Footprint]) -> Footprint:
+    """Several footprints as one, at least one among them."""
+    several = list(footprints)
+    by_node: dict[str, Share] = {}
+    for name, share in (pair for one in several for pair in one.by_node.items()):
+        by_node[name] = by_node[name].plus(share) if name in by_node else share
+    transfers = Share()
+    for one in several:
+        transfers = transfers.plus(one.transfers)
 
-    __slots__ = ("_by_node", "_inferences", "_lock", "_transfers")
+    def joined(sources: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(sources))
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inferences = 0
-        self._by_node: dict[str, Share] = {}
-        self._transfers = Share()
-
-    def add(self, footprint: Footprint) -> None:
-        """Take in one footprint, whole or not at all."""
-        with self._lock:
-            self._inferences += footprint.inferences
-            self._transfers += footprint.transfers
-            for name, share in footprint.by_node.items():
-                self._by_node[name] = self._by_node.get(name, Share()) + share
-
-    def total(self) -> Footprint:
-        """Everything taken in so far."""
-        with self._lock:
-            return Footprint(self._inferences, dict(self._by_node), self._transfers)
-
-
-def stage_share(node: Node, time_ms: float) -> Share:
-    """What work of that length on a node costs."""
-    energy_j = node.power_w * time_ms / MS_PER_S
-    return Share(time_ms, energy_j, stage_emissions_g(node, energy_j, time_ms))
-
-
-def transfer_share(source: Node, target: Node, time_ms: float, energy_j: float) -> Share:
-    """What moving tensors between two nodes costs."""
-    return Share(time_ms, energy_j, transfer_emissions_g(source, target, energy_j))
+    return Footprint(
+        sum(one.inferences for one in several),
+        by_node,
+        transfers,
+        max((one.method for one in several), key=WEAKER.index),
+        joined(one.time_source for one in several),
+        joined(one.energy_source for one in several),
+        joined(one.intensity_source for one in several),
+    )

@@ -12,6 +12,7 @@ from carbonedge.cli.tables import print_comparison, progress
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare
 from carbonedge.planning import ModelGraph, Profile
+from carbonedge.runtime.monitor import Monitor
 
 __all__ = ["run_and_print"]
 
@@ -33,6 +34,7 @@ def run_and_print(
     profile: Profile | None = None,
     node_profiles: Mapping[str, Profile] | None = None,
     all_cuts: bool = False,
+    monitor: Monitor | None = None,
 ) -> int:
     """Compare, print, and return the exit code."""
     with progress("requests", requests * (len(modes) + 1)) as advance:
@@ -48,6 +50,7 @@ def run_and_print(
             profile=profile,
             node_profiles=node_profiles,
             all_cuts=all_cuts,
+            monitor=monitor,
             advance=advance,
         )
     if as_json:

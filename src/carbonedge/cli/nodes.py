@@ -9,17 +9,18 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.tables import print_cluster
-from carbonedge.cluster import Cluster
+from carbonedge.cli.watching import read_cluster
 
 __all__ = ["nodes"]
 
 
 @click.command()
 @click.argument("cluster", type=click.Path())
+@options.intensity
 @options.as_json
-def nodes(cluster: str, as_json: bool) -> None:
-    """Show a cluster file as it was understood."""
-    understood = Cluster.from_toml(cluster)
+def nodes(cluster: str, intensity: str | None, as_json: bool) -> None:
+    """Show a cluster file as it was understood, with the intensities of now."""
+    understood = read_cluster(cluster, intensity)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(understood), indent=2))
     else:

@@ -12,7 +12,10 @@ __all__ = [
     "cluster_file",
     "cpu_cores",
     "input_file",
+    "intensity",
+    "ledger",
     "memory_mb",
+    "meter",
     "mode",
     "model_file",
     "plot_file",
@@ -94,5 +97,25 @@ plot_file = click.option(
     "plot_path",
     type=click.Path(),
     help="Save a plot too, .png or .svg; needs the extra [plot].",
+)
+intensity = click.option(
+    "--intensity",
+    metavar="SOURCE",
+    help="Where the intensity of each node's zone comes from: static:380, trace:FILE, "
+    "trace:FILE@TIME (played from then on), country, electricitymaps, watttime, uk, "
+    "carbon-aware-sdk:URL; several with commas, the first that answers; or none. In place of "
+    "[intensity] in the cluster file.",
+)
+meter = click.option(
+    "--meter",
+    metavar="METER",
+    help="What counts energy: auto, or one that `carbonedge meters` lists, replay:FILE, or none: "
+    "node power x time. In place of [meter] in the cluster file.",
+)
+ledger = click.option(
+    "--ledger",
+    "ledger_path",
+    type=click.Path(),
+    help="Write every inference down in this file, for `carbonedge report`.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

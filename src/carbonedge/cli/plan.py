@@ -11,9 +11,9 @@ import click
 from carbonedge.cli import options
 from carbonedge.cli.inputs import print_made_up, read_feed, read_profiles
 from carbonedge.cli.tables import print_front, print_plan
+from carbonedge.cli.watching import read_cluster
 from carbonedge.cli.weights import WeightsOption
 from carbonedge.cli.writing import writing
-from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare_with_front, save_front_plot
 from carbonedge.experiments.figures import check_plot_path
 from carbonedge.planning import (
@@ -36,6 +36,7 @@ MOST_CUTS = 10
 @click.command()
 @options.model_file
 @options.cluster_file
+@options.intensity
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),
@@ -97,6 +98,7 @@ MOST_CUTS = 10
 def plan(
     model: str,
     cluster_path: str,
+    intensity: str | None,
     objective: str | None,
     weights: dict[str, float] | None,
     mode: str | None,
@@ -127,7 +129,7 @@ def plan(
     Limits(slo_ms, max_stages, time_limit_s)
     if plot_path is not None:
         check_plot_path(plot_path)
-    cluster = Cluster.from_toml(cluster_path)
+    cluster = read_cluster(cluster_path, intensity)
     if source is not None:
         cluster.index(source)
     graph = load_model(model)

@@ -7,7 +7,7 @@ import click
 from carbonedge.cli import options
 from carbonedge.cli.comparison import run_and_print
 from carbonedge.cli.inputs import read_feed, read_profiles
-from carbonedge.cluster import Cluster
+from carbonedge.cli.watching import watched
 from carbonedge.planning import load_model
 
 __all__ = ["run"]
@@ -23,6 +23,9 @@ __all__ = ["run"]
 @options.profiles
 @options.all_cuts
 @options.threads
+@options.meter
+@options.intensity
+@options.ledger
 @options.as_json
 def run(
     model: str,
@@ -34,24 +37,28 @@ def run(
     profiles: tuple[str, ...],
     all_cuts: bool,
     threads: int,
+    meter: str | None,
+    intensity: str | None,
+    ledger_path: str | None,
     as_json: bool,
 ) -> int:
     """Run MODEL on a cluster, routed whole by the scheduler and split by the planner."""
-    cluster = Cluster.from_toml(cluster_path)
     graph = load_model(model)
     feed = read_feed(input_path, graph)
-    profile, node_profiles = read_profiles(profiles, cluster)
-    return run_and_print(
-        graph,
-        cluster,
-        modes=(mode,),
-        split_mode=mode,
-        requests=requests,
-        slo_ms=slo_ms,
-        feed=feed,
-        threads=threads,
-        profile=profile,
-        node_profiles=node_profiles,
-        all_cuts=all_cuts,
-        as_json=as_json,
-    )
+    with watched(cluster_path, meter=meter, intensity=intensity, ledger=ledger_path) as monitor:
+        profile, node_profiles = read_profiles(profiles, monitor.cluster)
+        return run_and_print(
+            graph,
+            monitor.cluster,
+            modes=(mode,),
+            split_mode=mode,
+            requests=requests,
+            slo_ms=slo_ms,
+            feed=feed,
+            threads=threads,
+            profile=profile,
+            node_profiles=node_profiles,
+            all_cuts=all_cuts,
+            monitor=monitor,
+            as_json=as_json,
+        )

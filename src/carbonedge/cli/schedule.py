@@ -11,7 +11,7 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.tables import print_ranking
-from carbonedge.cluster import Cluster
+from carbonedge.cli.watching import read_cluster
 from carbonedge.exceptions import InfeasibleError
 from carbonedge.experiments import Ranking, rank_nodes
 from carbonedge.scheduling import MODES, SCORINGS, Task
@@ -23,6 +23,7 @@ __all__ = ["schedule"]
 
 @click.command()
 @options.cluster_file
+@options.intensity
 @click.option(
     "--mode",
     type=click.Choice(list(MODES)),
@@ -61,6 +62,7 @@ __all__ = ["schedule"]
 @options.as_json
 def schedule(
     cluster_path: str,
+    intensity: str | None,
     mode: str,
     scoring: str,
     cpu_cores: float,
@@ -78,7 +80,7 @@ def schedule(
     node's avg_time_ms, or from --time-ms where the cluster file gives none. Where no node can
     take the task the exit code is 2.
     """
-    cluster = Cluster.from_toml(cluster_path)
+    cluster = read_cluster(cluster_path, intensity)
     ranking = rank_nodes(
         cluster.nodes,
         # JSON has no infinity; None says the same.

@@ -9,8 +9,8 @@ import click
 
 from carbonedge.cli import options
 from carbonedge.cli.tables import print_sweep
+from carbonedge.cli.watching import read_cluster
 from carbonedge.cli.writing import writing
-from carbonedge.cluster import Cluster
 from carbonedge.experiments import save_sweep_plot, sweep_carbon
 from carbonedge.scheduling import MODES, Task
 
@@ -19,6 +19,7 @@ __all__ = ["sweep"]
 
 @click.command()
 @options.cluster_file
+@options.intensity
 @click.option(
     "--mode",
     type=click.Choice(list(MODES)),
@@ -40,6 +41,7 @@ __all__ = ["sweep"]
 @options.as_json
 def sweep(
     cluster_path: str,
+    intensity: str | None,
     mode: str,
     steps: int,
     cpu_cores: float,
@@ -54,7 +56,7 @@ def sweep(
     latency and emissions predicted there. Predictions come from each node's avg_time_ms, or
     from --time-ms where the cluster file gives none.
     """
-    cluster = Cluster.from_toml(cluster_path)
+    cluster = read_cluster(cluster_path, intensity)
     task = Task(cpu_cores=cpu_cores, memory_mb=memory_mb)
     swept = sweep_carbon(cluster.nodes, task, base=MODES[mode], steps=steps, time_ms=time_ms)
     if plot_path is not None:

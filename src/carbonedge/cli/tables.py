@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from carbonedge.cluster import Cluster
-from carbonedge.experiments.comparison import NOTE, Comparison
+from carbonedge.experiments.comparison import Comparison
 from carbonedge.experiments.front import Front
 from carbonedge.experiments.ranking import Ranking
 from carbonedge.experiments.sweep import SWEPT, Sweep, starts
@@ -105,7 +105,8 @@ def print_comparison(comparison: Comparison) -> None:
         console.print(table)
     if not comparison.interrupted and all(row.placement == "split" for row in comparison.rows):
         console.print("No node holds the whole model: it runs split only.")
-    console.print("J, gCO2eq and inf/g are per inference. " + NOTE, style="dim", soft_wrap=True)
+    for line in _how(comparison):
+        console.print(line, style="dim", soft_wrap=True)
     if comparison.plan is not None:
         console.print()
         print_plan(comparison.plan)
@@ -117,6 +118,19 @@ def print_comparison(comparison: Comparison) -> None:
         )
     if comparison.interrupted:
         console.print("Interrupted: these are the requests answered until then.")
+
+
+def _how(comparison: Comparison) -> Iterator[str]:
+    methods = dict.fromkeys(row.method for row in comparison.rows)
+    if methods:
+        yield (
+            f"J, gCO2eq and inf/g are per inference and {' or '.join(methods)}. Times: "
+            f"{comparison.time_source}. Energy: {comparison.energy_source}. "
+            f"Intensity: {comparison.intensity_source}."
+        )
+    if len(methods) > 1:
+        by_row = (f"{row.mode} {row.placement} {row.method}" for row in comparison.rows)
+        yield f"The rows differ: {', '.join(by_row)}."
 
 
 def print_plan(plan: Plan) -> None:
@@ -144,7 +158,7 @@ def print_plan(plan: Plan) -> None:
     console.print(
         f"One inference: {plan.latency_ms:.2f} ms, {plan.energy_j:.4f} J, "
         f"{plan.emissions_g:.3e} gCO2eq, {plan.throughput_rps:.1f} requests/s when pipelined; "
-        f"{_proof(plan)} ({plan.costs} costs, modelled energy).",
+        f"{_proof(plan)} ({plan.costs} costs; J and gCO2eq are modelled).",
         soft_wrap=True,
     )
 
@@ -198,7 +212,7 @@ def print_front(front: Front) -> None:
     console.print(baselines)
     console.print(
         "over front: emissions more than those of the greenest plan of the front that is not "
-        f"slower ({plans[0].costs} costs, modelled energy).",
+        f"slower ({plans[0].costs} costs; J and gCO2eq are modelled).",
         style="dim",
         soft_wrap=True,
     )
@@ -378,8 +392,8 @@ def print_sweep(sweep: Sweep, mode: str) -> None:
         ]
         console.print(f"{scoring}: {', '.join(runs)}", soft_wrap=True)
     console.print(
-        f"Predicted for {_described(sweep.task)}; the other weights keep the proportions of "
-        f"{mode}.",
+        f"Predicted for {_described(sweep.task)}, gCO2eq modelled; the other weights keep the "
+        f"proportions of {mode}.",
         style="dim",
         soft_wrap=True,
     )
@@ -421,7 +435,10 @@ def _remarks(ranking: Ranking) -> Iterator[str]:
     elif task.slo_ms is not None:
         yield f"Only constrained scoring heeds slo_ms {task.slo_ms:g}."
     within = f" within {task.slo_ms:g} ms" if mode is None and task.slo_ms is not None else ""
-    yield f"Predicted for {_described(task)}{within}, by {ranking.scoring} scoring."
+    yield (
+        f"Predicted for {_described(task)}{within}, by {ranking.scoring} scoring; gCO2eq is "
+        "modelled."
+    )
 
 
 def _candidates(ranking: Ranking) -> Table:

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from carbonedge.carbon import Footprint, FootprintMeter, Share, stage_share
+from carbonedge.carbon import Accounting, Footprint
+from carbonedge.carbon.energy import Portion
+from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Cluster
 from carbonedge.planning import (
     ModelGraph,
@@ -25,16 +27,13 @@ from carbonedge.planning.difference import TOLERANCE, largest_difference
 from carbonedge.planning.samples import made_up_request
 from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
+from carbonedge.runtime.metering import Gauge, new_threads
+from carbonedge.runtime.monitor import Monitor, stands_in
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 
-__all__ = ["NOTE", "Comparison", "Row", "compare"]
-
-NOTE = (
-    "Node times are emulated: measured on this machine and divided by each node's speed. "
-    "Energy is modelled as node power x time."
-)
+__all__ = ["Comparison", "Row", "compare"]
 
 MOST_SAMPLES = 8
 """Different inputs made up; more requests than that get them in turn."""
@@ -59,7 +58,9 @@ class Row:
         Of computing and of the links between stages, emulated; without the way to the
         first node.
     energy_j, emissions_g
-        Per inference, modelled.
+        Per inference.
+    method
+        Of both: measured, modelled or emulated; see `Footprint`.
     inferences_per_g
         ``None`` where nothing was emitted.
     scheduling_us
@@ -76,6 +77,7 @@ class Row:
     emissions_g: float
     inferences_per_g: float | None
     scheduling_us: float | None
+    method: str
 
 
 @dataclass(slots=True)
@@ -95,6 +97,8 @@ class Comparison:
         ``None`` until some were compared.
     interrupted
         Whether Ctrl-C ended it.
+    time_source, energy_source, intensity_source
+        How the figures of the rows came about; see `Footprint`.
     """
 
     model: str
@@ -102,6 +106,9 @@ class Comparison:
     plan: Plan | None = None
     largest_difference: float | None = None
     interrupted: bool = False
+    time_source: str = ""
+    energy_source: str = ""
+    intensity_source: str = ""
 
     @property
     def faithful(self) -> bool:
@@ -121,7 +128,9 @@ class Comparison:
             "faithful": self.faithful,
             "tolerance": TOLERANCE,
             "interrupted": self.interrupted,
-            "note": NOTE,
+            "time_source": self.time_source,
+            "energy_source": self.energy_source,
+            "intensity_source": self.intensity_source,
         }
 
 
@@ -138,6 +147,7 @@ def compare(
     profile: Profile | None = None,
     node_profiles: Mapping[str, Profile] | None = None,
     all_cuts: bool = False,
+    monitor: Monitor | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Run requests in each mode, then through the split that suits one of them.
@@ -162,6 +172,8 @@ def compare(
         Of ONNX Runtime within an operator.
     profile, node_profiles, all_cuts
         See `operator_costs`.
+    monitor
+        The meter, the signal and the ledger, with this cluster's intensities.
     advance
         Called after each request.
 
@@ -177,6 +189,8 @@ def compare(
     """
     # Whole and split run in turn: neither may hold the cores that the other needs.
     options = taking_turns(quiet_options(threads))
+    monitor = monitor or Monitor(cluster)
+    cluster = monitor.cluster
     result = Comparison(model.summary())
     try:
         planned, costs = given_costs(
@@ -191,14 +205,23 @@ def compare(
         )
         result.model = planned.summary()
         result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
-        whole = open_session(model, sess_options=options)
+        with new_threads() as pool:
+            whole = open_session(model, sess_options=options)
         asked = planned if profile or node_profiles else model
         samples = [feed] if feed else _samples(asked, whole, requests)
         feeds = [samples[number % len(samples)] for number in range(requests)]
         routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
         for mode in modes if routable else ():
-            _route(result, planned, cluster, costs, mode, whole, feeds, advance)
-        with InferenceSession(model, cluster, plan=result.plan, sess_options=options) as session:
+            _route(result, planned, monitor, costs, mode, whole, pool, feeds, advance)
+        with InferenceSession(
+            model,
+            cluster,
+            plan=result.plan,
+            sess_options=options,
+            meter=monitor.attribution,
+            intensity=monitor.signal,
+            ledger=monitor.ledger,
+        ) as session:
             _split(result, split_mode, session, whole, feeds, advance)
     except KeyboardInterrupt:
         result.interrupted = True
@@ -213,13 +236,15 @@ def _samples(model: ModelGraph, whole: Any, requests: int) -> list[Feed]:
 def _route(
     result: Comparison,
     model: ModelGraph,
-    cluster: Cluster,
+    monitor: Monitor,
     costs: OperatorCosts,
     mode: str,
     whole: Any,
+    pool: Sequence[int],
     feeds: Sequence[Feed],
     advance: Callable[[], None],
 ) -> None:
+    cluster = monitor.cluster
     whole_ms = costs.time_ms.sum(axis=0) + costs.overhead_ms
     nodes = [
         dataclasses.replace(node, avg_time_ms=float(time_ms))
@@ -227,26 +252,44 @@ def _route(
     ]
     scheduler = Scheduler(nodes, mode=mode)
     task = Task(memory_mb=model.memory_mb)
-    meter, latencies_ms, scheduling_us = FootprintMeter(), [], []
+    gauges = [Gauge(monitor.attribution, pool, node.cpu_cores) for node in nodes]
+    accountings = [
+        Accounting(
+            [node],
+            signal=monitor.signal,
+            attribution=monitor.attribution,
+            emulated=stands_in(cluster),
+            ledger=monitor.ledger,
+            model=model.name,
+            plan=f"routed, {mode}",
+        )
+        for node in nodes
+    ]
+    latencies_ms, scheduling_us = [], []
     chosen: Counter[str] = Counter()
     try:
         for feed in feeds:
             began = time.perf_counter()
             decision = scheduler.schedule(task)
             decided = time.perf_counter()
-            run_session(whole.run, None, feed)
-            answered = time.perf_counter()
+            portions: list[Portion | None] = []
+            began_s = time.time()
+            with gauges[decision.index].measuring(portions):
+                starts = time.perf_counter()
+                run_session(whole.run, None, feed)
+                answered = time.perf_counter()
             node = nodes[decision.index]
-            time_ms = (answered - decided) * MS_PER_S / node.speed
+            time_ms = (answered - starts) * MS_PER_S / node.speed
             scheduler.complete(decision, time_ms)
-            meter.add(Footprint(1, {node.name: stage_share(node, time_ms)}, Share()))
+            accountings[decision.index].account(began_s, [time_ms], portions)
             latencies_ms.append(time_ms)
             scheduling_us.append((decided - began) * 1e6)
             chosen[node.name] += 1
             advance()
     finally:
         use = {name: 100.0 * count / len(latencies_ms) for name, count in chosen.items()}
-        _add_row(result, mode, "routed", use, latencies_ms, meter.total(), scheduling_us)
+        total = together(one.total() for one in accountings)
+        _add_row(result, mode, "routed", use, latencies_ms, total, scheduling_us)
 
 
 def _split(
@@ -296,5 +339,9 @@ def _add_row(
             emissions_g=footprint.emissions_g / count,
             inferences_per_g=footprint.inferences_per_g if footprint.emissions_g else None,
             scheduling_us=float(np.median(scheduling_us)) if scheduling_us else None,
+            method=footprint.method,
         )
     )
+    result.time_source = footprint.time_source
+    result.energy_source = footprint.energy_source
+    result.intensity_source = footprint.intensity_source

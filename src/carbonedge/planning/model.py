@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,8 @@ class ModelGraph:
         By name, all that are not constant.
     infos
         By name, types as ONNX states them, where they are known.
+    name
+        Of its file, without the ending, else of its graph.
     """
 
     proto: ModelProto
@@ -67,6 +70,7 @@ class ModelGraph:
     outputs: tuple[Tensor, ...]
     tensors: Mapping[str, Tensor]
     infos: Mapping[str, ValueInfoProto]
+    name: str = "model"
 
     @property
     def parameter_mb(self) -> float:
@@ -108,8 +112,12 @@ def load_model(model: str | os.PathLike[str] | ModelProto | ModelGraph) -> Model
     """
     if isinstance(model, ModelGraph):
         return model
-    name, proto, folder = read(model)
-    return _graph(name, proto, folder)
+    where, proto, folder = read(model)
+    graph = _graph(where, proto, folder)
+    own = proto.graph.name or graph.name
+    return dataclasses.replace(
+        graph, name=own if isinstance(model, ModelProto) else Path(model).stem
+    )
 
 
 def _graph(name: str, proto: ModelProto, folder: Path | None) -> ModelGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -113,6 +114,12 @@ class Plan:
     def cuts(self) -> tuple[int, ...]:
         """Positions between the stages."""
         return tuple(stage.start for stage in self.stages[1:])
+
+    @property
+    def identity(self) -> str:
+        """Twelve digits that stand for which operators run on which nodes."""
+        runs = [(stage.node, stage.start, stage.stop) for stage in self.stages]
+        return hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain values, with the version of this form."""

@@ -5,35 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from carbonedge.carbon import Footprint, Share, stage_share, transfer_share
+from carbonedge.carbon import Hop
+from carbonedge.carbon.energy import Attribution, Portion
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import ClusterError, ModelError
 from carbonedge.planning import ModelGraph, Plan, split
 from carbonedge.planning.boxing import carrier
 from carbonedge.planning.cuts import returning
 from carbonedge.planning.session import open_session, run_session
+from carbonedge.runtime.metering import Gauge, new_threads
 from carbonedge.units import BYTES_PER_MB, MEGABITS_PER_MB, MS_PER_S
 
-__all__ = ["LocalStages"]
+__all__ = ["LocalStages", "Taken"]
+
+
+class Taken(NamedTuple):
+    """What one inference took, as `Accounting.account` counts it."""
+
+    began_s: float
+    times_ms: list[float]
+    portions: list[Portion | None]
+    transfers: list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Hop:
+class _Way:
     """The way to the next stage, or from and to the source, and what must take it."""
 
-    source: Node
-    target: Node
+    hop: Hop
     link: Link
     tensors: tuple[str, ...]
 
-    def share(self, tensors: Mapping[str, Any]) -> Share:
+    def cost(self, tensors: Mapping[str, Any]) -> tuple[float, float]:
+        """Milliseconds and joules."""
         mb = sum(_bytes(tensors[name]) for name in self.tensors) / BYTES_PER_MB
         time_ms = self.link.latency_ms + mb * MEGABITS_PER_MB / self.link.bandwidth_mbps * MS_PER_S
-        return transfer_share(self.source, self.target, time_ms, mb * self.link.energy_j_per_mb)
+        return time_ms, mb * self.link.energy_j_per_mb
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +53,7 @@ class _Stage:
     run: Any
     inputs: tuple[str, ...]
     outputs: list[str]
-    hop: _Hop | None
+    gauge: Gauge
 
 
 class LocalStages:
@@ -60,8 +71,17 @@ class LocalStages:
         The nodes the plan names.
     plan
         What runs where.
+    attribution
+        Of the meter that counts the stages' energy, if any does.
     providers, sess_options
         ONNX Runtime's.
+
+    Attributes
+    ----------
+    nodes
+        Of the stages, in order.
+    hops
+        In the order of `Taken.transfers`.
 
     Raises
     ------
@@ -77,64 +97,58 @@ class LocalStages:
         cluster: Cluster,
         plan: Plan,
         *,
+        attribution: Attribution | None = None,
         providers: Sequence[Any] | None = None,
         sess_options: Any = None,
     ) -> None:
         _check_cover(plan, len(model.operators))
         stages = _fused(plan)
         names = [name for name, _ in stages]
-        nodes = [cluster.nodes[cluster.index(name)] for name in names]
+        self.nodes = [cluster.nodes[cluster.index(name)] for name in names]
         parts = split(model, [start for _, start in stages[1:]])
         cuts = model.cuts if plan.source is None else returning(model.cuts)
         crossing = {cut.position: cut for cut in cuts}
         self._stages = []
-        for k, (node, part) in enumerate(zip(nodes, parts, strict=True)):
-            session = open_session(part, providers=providers, sess_options=sess_options)
-            hop = None
-            if k + 1 < len(nodes):
+        self._ways = []
+        for k, (node, part) in enumerate(zip(self.nodes, parts, strict=True)):
+            with new_threads() as threads:
+                session = open_session(part, providers=providers, sess_options=sess_options)
+            gauge = Gauge(attribution, threads, node.cpu_cores)
+            self._stages.append(_Stage(node, session.run, part.inputs, list(part.outputs), gauge))
+            if k + 1 < len(names):
                 tensors = tuple(carrier(tensor) for tensor in crossing[part.stop].tensors)
-                hop = _Hop(node, nodes[k + 1], _link(cluster, names[k], names[k + 1]), tensors)
-            self._stages.append(_Stage(node, session.run, part.inputs, list(part.outputs), hop))
-        self._ways = _ways(model, cluster, plan.source, names[0], names[-1])
+                self._ways.append(_way(cluster, names[k], names[k + 1], k, tensors))
+        if plan.source is not None:
+            for start, stop, stage, cut in (
+                (plan.source, names[0], 0, model.cuts[0]),
+                (names[-1], plan.source, len(names) - 1, model.cuts[-1]),
+            ):
+                if start != stop:
+                    tensors = tuple(tensor.name for tensor in cut.tensors)
+                    self._ways.append(_way(cluster, start, stop, stage, tensors))
+        self.hops = [way.hop for way in self._ways]
 
-    def run(self, feed: Mapping[str, Any], run_options: Any) -> tuple[dict[str, Any], Footprint]:
-        """All tensors that stages put out, by name, and what one inference cost."""
+    def run(self, feed: Mapping[str, Any], run_options: Any) -> tuple[dict[str, Any], Taken]:
+        """All tensors that stages put out, by name, and what the inference took."""
         tensors = dict(feed)
-        by_node: dict[str, Share] = {}
-        transfers = Share()
+        began_s = time.time()
+        times_ms: list[float] = []
+        portions: list[Portion | None] = []
         for stage in self._stages:
             wanted = {name: tensors[name] for name in stage.inputs}
-            began = time.perf_counter()
-            results = run_session(stage.run, stage.outputs, wanted, run_options)
-            elapsed_ms = (time.perf_counter() - began) * MS_PER_S
+            with stage.gauge.measuring(portions):
+                began = time.perf_counter()
+                results = run_session(stage.run, stage.outputs, wanted, run_options)
+                elapsed_ms = (time.perf_counter() - began) * MS_PER_S
             tensors.update(zip(stage.outputs, results, strict=True))
-            share = stage_share(stage.node, elapsed_ms / stage.node.speed)
-            name = stage.node.name
-            by_node[name] = by_node[name] + share if name in by_node else share
-            if stage.hop is not None:
-                transfers += stage.hop.share(tensors)
-        for way in self._ways:
-            transfers += way.share(tensors)
-        return tensors, Footprint(1, by_node, transfers)
+            times_ms.append(elapsed_ms / stage.node.speed)
+        transfers = [way.cost(tensors) for way in self._ways]
+        return tensors, Taken(began_s, times_ms, portions, transfers)
 
 
-def _ways(
-    model: ModelGraph, cluster: Cluster, source: str | None, first: str, last: str
-) -> list[_Hop]:
-    """How inputs come from the source and outputs return, where it is another node."""
-    if source is None:
-        return []
-    ends = [(source, first, model.cuts[0]), (last, source, model.cuts[-1])]
-    return [
-        _Hop(
-            cluster.nodes[cluster.index(start)],
-            cluster.nodes[cluster.index(stop)],
-            _link(cluster, start, stop),
-            tuple(tensor.name for tensor in cut.tensors),
-        )
-        for start, stop, cut in ends
-        if start != stop
-    ]
+def _way(cluster: Cluster, source: str, target: str, stage: int, tensors: tuple[str, ...]) -> _Way:
+    ends = (cluster.nodes[cluster.index(source)], cluster.nodes[cluster.index(target)])
+    return _Way(Hop(*ends, stage), _link(cluster, source, target), tensors)
 
 
 def _bytes(value: Any) -> int:

@@ -10,7 +10,11 @@ from typing import Any, Self
 
 from onnx import ModelProto
 
-from carbonedge.carbon import Footprint, FootprintMeter
+from carbonedge.carbon import Accounting, Footprint
+from carbonedge.carbon.accounting import Writer
+from carbonedge.carbon.energy import Attribution, Meter
+from carbonedge.carbon.energy.attribution import ShareBy
+from carbonedge.carbon.intensity import Signal
 from carbonedge.cluster import Cluster
 from carbonedge.exceptions import CarbonEdgeError
 from carbonedge.planning import (
@@ -25,6 +29,7 @@ from carbonedge.planning import (
 from carbonedge.planning.costs import given_costs
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.local import LocalStages
+from carbonedge.runtime.monitor import Monitor, stands_in
 from carbonedge.runtime.turns import taking_turns
 
 __all__ = ["InferenceSession", "NodeArg"]
@@ -59,6 +64,10 @@ class InferenceSession:
     costs, feed, profile, all_cuts
         What the plan is made from; see `partition`. Requests may have other sizes than
         `feed`, which the plan is for.
+    meter, share_by, intensity, ledger
+        What counts energy, how requests that overlap share it, where intensities come from, and
+        where each inference is written down; see `Monitor`. Without a meter, energy is node
+        power x time; without an intensity, each node's own holds.
     providers, sess_options
         Passed on to ONNX Runtime for every stage.
 
@@ -73,6 +82,8 @@ class InferenceSession:
         If the model cannot be read, cut or run.
     InfeasibleError
         If no plan meets the limits.
+    MeterUnavailableError, IntensityUnavailableError
+        If the meter or an intensity is not to be had now.
     ValueError
         If an argument is out of its range.
     """
@@ -90,6 +101,10 @@ class InferenceSession:
         feed: Mapping[str, Any] | None = None,
         profile: Profile | str | os.PathLike[str] | None = None,
         all_cuts: bool = False,
+        meter: Meter | Attribution | str | Mapping[str, Any] | None = None,
+        share_by: ShareBy = "cpu_time",
+        intensity: Signal | str | Mapping[str, Any] | None = None,
+        ledger: Writer | str | os.PathLike[str] | None = None,
         providers: Sequence[Any] | None = None,
         sess_options: Any = None,
     ) -> None:
@@ -101,31 +116,60 @@ class InferenceSession:
                 "and the grid behind each gram are known"
             )
         graph = load_model(model)
-        if plan is None:
-            planned, costs = given_costs(
-                costs,
-                graph,
-                cluster.nodes,
-                feed=feed,
-                profile=profile,
-                all_cuts=all_cuts,
-                providers=providers,
-                sess_options=sess_options,
-            )
-            plan = partition_for_mode(planned, cluster, mode, slo_ms=slo_ms, costs=costs)
+        self._monitor = Monitor(
+            cluster, meter=meter, share_by=share_by, intensity=intensity, ledger=ledger
+        )
+        cluster = self._monitor.cluster
+        try:
+            if plan is None:
+                planned, costs = given_costs(
+                    costs,
+                    graph,
+                    cluster.nodes,
+                    feed=feed,
+                    profile=profile,
+                    all_cuts=all_cuts,
+                    providers=providers,
+                    sess_options=sess_options,
+                )
+                plan = partition_for_mode(planned, cluster, mode, slo_ms=slo_ms, costs=costs)
+            self._start(graph, cluster, plan, providers, sess_options)
+        except BaseException:
+            self._monitor.close()
+            raise
+
+    def _start(
+        self,
+        graph: ModelGraph,
+        cluster: Cluster,
+        plan: Plan,
+        providers: Sequence[Any] | None,
+        sess_options: Any,
+    ) -> None:
         self.plan = plan
         self._inputs = graph.inputs
         self._outputs = graph.outputs
         self._output_names = [output.name for output in graph.outputs]
         self._feeds = FeedChecker(graph.inputs)
-        self._meter = FootprintMeter()
-        self._stages: LocalStages | None = LocalStages(
+        stages = LocalStages(
             graph,
             cluster,
             plan,
+            attribution=self._monitor.attribution,
             providers=providers,
             sess_options=taking_turns(sess_options) if len(plan.stages) > 1 else sess_options,
         )
+        self._accounting = Accounting(
+            stages.nodes,
+            stages.hops,
+            signal=self._monitor.signal,
+            attribution=self._monitor.attribution,
+            emulated=stands_in(cluster),
+            ledger=self._monitor.ledger,
+            model=graph.name,
+            plan=plan.identity,
+        )
+        self._stages: LocalStages | None = stages
 
     def run(
         self,
@@ -174,8 +218,8 @@ class InferenceSession:
             if name not in self._output_names:
                 known = ", ".join(self._output_names)
                 raise ValueError(f"the model has no output {name!r}: it has {known}")
-        tensors, footprint = self._stages.run(input_feed, run_options)
-        self._meter.add(footprint)
+        tensors, taken = self._stages.run(input_feed, run_options)
+        footprint = self._accounting.account(*taken)
         return [tensors[name] for name in names], footprint
 
     def get_inputs(self) -> list[NodeArg]:
@@ -189,11 +233,26 @@ class InferenceSession:
     @property
     def footprint(self) -> Footprint:
         """Of all requests so far."""
-        return self._meter.total()
+        return self._accounting.total()
+
+    def update(self, name: str, *, intensity_g_per_kwh: float) -> None:
+        """Count a node's energy at this intensity from now on.
+
+        Raises
+        ------
+        ClusterError
+            If the plan has no such node.
+        ValueError
+            If the value is out of its range.
+        """
+        self._accounting.intensities.set(name, intensity_g_per_kwh)
 
     def close(self) -> None:
-        """Let the stages go. The plan and the footprint stay."""
+        """Let the stages go, and the meter, refresher and ledger that were opened for this
+        session. The plan and the footprint stay.
+        """
         self._stages = None
+        self._monitor.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from carbonedge.carbon.energy.attribution import Attribution, Portion
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 
-__all__ = ["COMPONENTS", "Counter", "Meter"]
+__all__ = ["COMPONENTS", "Attribution", "Counter", "Meter", "Portion"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from carbonedge.carbon.intensity.signal import Intensity, Signal, seconds
+from carbonedge.carbon.intensity.signal import Intensity, Signal, provenance, seconds
 
-__all__ = ["Intensity", "Signal", "seconds"]
+__all__ = ["Intensity", "Signal", "provenance", "seconds"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-__all__ = ["Accounting", "Factors", "Intensity", "Kind", "Signal", "seconds"]
+__all__ = ["Accounting", "Factors", "Intensity", "Kind", "Signal", "provenance", "seconds"]
 
 Kind = Literal["actual", "forecast", "estimated", "static"]
 Accounting = Literal["average", "marginal"]
@@ -109,3 +109,11 @@ def seconds(when: datetime | float | None) -> float:
     if not math.isfinite(when):
         raise ValueError(f"the time is {when:g}: it must be finite")
     return float(when)
+
+
+def provenance(intensity: Intensity) -> str:
+    """Where a value is from and what it counts, for people."""
+    stale = ", out of date" if intensity.age_s else ""
+    return (
+        f"{intensity.source} ({intensity.kind}, {intensity.accounting}, {intensity.factors}{stale})"
+    )

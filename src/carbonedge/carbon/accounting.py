@@ -1,0 +1,282 @@
+"""From what an inference took to what it cost: counted, added up, written down."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from carbonedge.carbon.energy import Attribution, Portion
+from carbonedge.carbon.energy.meter import MeterMethod
+from carbonedge.carbon.entry import Entry, Origin
+from carbonedge.carbon.footprint import (
+    EMULATED_TIME,
+    MEASURED_TIME,
+    NODE_POWER,
+    Footprint,
+    Share,
+)
+from carbonedge.carbon.intensity import Intensity, Signal
+from carbonedge.carbon.lookup import Known, Lookup
+from carbonedge.cluster import Node
+from carbonedge.units import J_PER_KWH, MS_PER_HOUR, MS_PER_S
+
+__all__ = ["Accounting", "Hop", "Writer"]
+
+INFERENCE_BITS = 62
+"""Inferences are numbered on from a random start, so that no two writers' meet."""
+
+_Energy = tuple[MeterMethod, str]
+"""How joules came about, in a word and in more."""
+
+_new = tuple.__new__
+"""Makes a named tuple of values in their order, in two thirds of the time."""
+
+
+class Writer(Protocol):
+    """What entries are written down by, such as a `Ledger`."""
+
+    def append(self, entry: Entry) -> None:
+        """Take an entry without waiting."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rates:
+    """GCO2eq per joule of each stage, PUE in, and of each hop, while intensities hold."""
+
+    known: Known
+    stages: tuple[tuple[Intensity, float], ...]
+    hops: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A way that tensors take, written down with one of the stages."""
+
+    source: Node
+    target: Node
+    stage: int
+
+
+class _Stage(NamedTuple):
+    """One stage, with what its entries have in common: metered, and where the meter failed."""
+
+    node: Node
+    embodied_g_per_ms: float
+    metered: Origin
+    modelled: Origin
+
+
+class Accounting:
+    """Counts what inferences of one plan cost. Safe for threads.
+
+    Emissions are the energy of each time slice x the intensity of that slice and zone x
+    PUE, transfers at the mean intensity of both ends, and the nodes' embodied carbon for
+    the time they were taken (ISO/IEC 21031:2024).
+
+    Parameters
+    ----------
+    nodes
+        Of the stages, in order, each once.
+    hops
+        Ways that tensors take, in the order in which `account` gets their cost.
+    signal
+        See `Lookup`.
+    attribution
+        What metered the joules that `account` gets; `None` where node power x time stands
+        for them.
+    emulated
+        Whether this machine stands in for the nodes.
+    ledger
+        Where entries go, one per inference and stage.
+    model, plan
+        What the ledger calls them.
+
+    Raises
+    ------
+    IntensityUnavailableError
+        If the intensity of a node is not known now.
+    ValueError
+        If the signal does not answer from memory, or a node has two stages.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        hops: Sequence[Hop] = (),
+        *,
+        signal: Signal | None = None,
+        attribution: Attribution | None = None,
+        emulated: bool = True,
+        ledger: Writer | None = None,
+        model: str = "",
+        plan: str = "",
+    ) -> None:
+        names = [node.name for node in nodes]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"a node has two stages among {', '.join(names)}: consecutive ones are one stage"
+            )
+        self._time_source = EMULATED_TIME if emulated else MEASURED_TIME
+        self._modelled: _Energy = ("emulated" if emulated else "modelled", NODE_POWER)
+        self._metered: _Energy = self._modelled
+        if attribution is not None:
+            method = "emulated" if emulated else attribution.meter.method
+            self._metered = (method, str(attribution))
+        self._stages = [
+            _Stage(
+                node,
+                node.embodied_g_per_hour / MS_PER_HOUR,
+                *(
+                    Origin(node.name, node.zone or "", model, plan, stage, node.pue, source, method)
+                    for method, source in (self._metered, self._modelled)
+                ),
+            )
+            for stage, node in enumerate(nodes)
+        ]
+        self._hops = tuple(hops)
+        self._hop_stages = tuple(hop.stage for hop in hops)
+        ends = [end for hop in hops for end in (hop.source, hop.target)]
+        self.intensities = Lookup([*nodes, *ends], signal)
+        self._rates = self._rates_for(self.intensities.known(time.time()))
+        self._ledger = ledger
+        self._numbers = itertools.count(secrets.randbits(INFERENCE_BITS))
+        self._lock = threading.Lock()
+        self._inferences = 0
+        self._unmetered = 0
+        # Of each stage, and last of all hops together.
+        self._sums = [[0.0] * len(Share._fields) for _ in range(len(self._stages) + 1)]
+        self._sources: dict[str, None] = {}
+
+    def account(
+        self,
+        began_s: float,
+        times_ms: Sequence[float],
+        portions: Sequence[Portion | None],
+        transfers: Sequence[tuple[float, float]] = (),
+    ) -> Footprint:
+        """Count one inference.
+
+        Parameters
+        ----------
+        began_s
+            When its first stage began, in seconds since 1970.
+        times_ms
+            How long each stage took its node.
+        portions
+            What each stage drew, from the attribution; ``None`` where there is none, or its
+            meter failed: node power x time then.
+        transfers
+            Milliseconds and joules of each hop.
+        """
+        # Every request pays for every line here: tuples, no generators, few calls.
+        known = self.intensities.known(began_s)
+        rates = self._rates
+        if rates.known is not known:
+            rates = self._rates = self._rates_for(known)
+        moved, left_j, left_g = self._transferred(rates.hops, transfers)
+        ledger, until_s = self._ledger, known.until_s
+        inference, start_s, metered = next(self._numbers), began_s, True
+        by_node: dict[str, Share] = {}
+        for stage, (intensity, g_per_j), time_ms, portion in zip(
+            self._stages, rates.stages, times_ms, portions, strict=True
+        ):
+            node, embodied_g_per_ms, origin, modelled = stage
+            if portion is None:
+                metered, origin, portion = False, modelled, _modelled(node, time_ms)
+            cpu_j, memory_j, gpu_j, machine_j, idle_j = portion
+            energy_j = cpu_j + memory_j + gpu_j + machine_j
+            stop_s = start_s + time_ms / MS_PER_S
+            if stop_s <= until_s:
+                grams = energy_j * g_per_j
+            else:
+                intensity, grams = self.intensities.over(node, energy_j, start_s, stop_s)
+            embodied_g = time_ms * embodied_g_per_ms
+            by_node[node.name] = _new(Share, (time_ms, energy_j, grams, embodied_g, idle_j))
+            if ledger is not None:
+                what = (start_s, inference, origin, intensity, time_ms, *portion)
+                number = origin.stage
+                ledger.append(
+                    _new(Entry, (*what, left_j[number], grams, embodied_g, left_g[number]))
+                )
+            start_s = stop_s
+        self._add(by_node, moved, known.source, metered)
+        method, energy_source = self._metered if metered else self._modelled
+        how = (method, self._time_source, energy_source, known.source)
+        return _new(Footprint, (1, by_node, moved, *how))
+
+    def total(self) -> Footprint:
+        """Everything counted so far."""
+        with self._lock:
+            method, energy_source = self._metered
+            if self._unmetered and self._metered != self._modelled:
+                energy_source += f"; {NODE_POWER} for {self._unmetered} whose meter failed"
+                method = self._modelled[0] if method == "measured" else method
+            *shares, moved = (Share(*sums) for sums in self._sums)
+            names = [stage.node.name for stage in self._stages] if self._inferences else []
+            return Footprint(
+                self._inferences,
+                dict(zip(names, shares, strict=False)),
+                moved,
+                method,
+                self._time_source,
+                energy_source,
+                "; ".join(self._sources) or self._rates.known.source,
+            )
+
+    def _rates_for(self, known: Known) -> _Rates:
+        g_per_kwh = {name: intensity.g_per_kwh for name, intensity in known.by_node.items()}
+        return _Rates(
+            known,
+            tuple(
+                (known.by_node[node.name], g_per_kwh[node.name] * node.pue / J_PER_KWH)
+                for node, *_ in self._stages
+            ),
+            tuple(
+                (g_per_kwh[hop.source.name] + g_per_kwh[hop.target.name]) / (2 * J_PER_KWH)
+                for hop in self._hops
+            ),
+        )
+
+    def _transferred(
+        self, rates: tuple[float, ...], transfers: Sequence[tuple[float, float]]
+    ) -> tuple[Share, list[float], list[float]]:
+        """All hops together, and the joules and grams of those written down by each stage."""
+        moved_ms = moved_j = moved_g = 0.0
+        left_j, left_g = [0.0] * len(self._stages), [0.0] * len(self._stages)
+        for stage, g_per_j, (time_ms, energy_j) in zip(
+            self._hop_stages, rates, transfers, strict=True
+        ):
+            grams = energy_j * g_per_j
+            left_j[stage] += energy_j
+            left_g[stage] += grams
+            moved_ms += time_ms
+            moved_j += energy_j
+            moved_g += grams
+        return _new(Share, (moved_ms, moved_j, moved_g, 0.0, 0.0)), left_j, left_g
+
+    def _add(self, by_node: dict[str, Share], moved: Share, source: str, metered: bool) -> None:
+        with self._lock:
+            self._inferences += 1
+            self._unmetered += not metered
+            if source not in self._sources:
+                self._sources[source] = None
+            for sums, (time_ms, energy_j, operational_g, embodied_g, idle_j) in zip(
+                self._sums, (*by_node.values(), moved), strict=True
+            ):
+                sums[0] += time_ms
+                sums[1] += energy_j
+                sums[2] += operational_g
+                sums[3] += embodied_g
+                sums[4] += idle_j
+
+
+def _modelled(node: Node, time_ms: float) -> Portion:
+    """What a node draws by its own figures."""
+    time_s = time_ms / MS_PER_S
+    idle_w = min(node.idle_power_w, node.power_w)
+    return Portion(0.0, 0.0, 0.0, node.power_w * time_s, idle_w * time_s)

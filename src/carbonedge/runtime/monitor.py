@@ -1,0 +1,127 @@
+"""The meter, the signal and the ledger of a session."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from carbonedge.carbon.accounting import Writer
+from carbonedge.carbon.energy import Attribution, Meter, open_meter
+from carbonedge.carbon.energy.attribution import ShareBy
+from carbonedge.carbon.intensity import Refresher, Signal, open_signal, with_intensities
+from carbonedge.carbon.ledger import Ledger
+from carbonedge.cluster import Cluster
+
+__all__ = ["Monitor", "stands_in"]
+
+# One machine, one meter: two that count the same joules would give each to two works.
+_attributions: weakref.WeakValueDictionary[tuple[Any, ...], Attribution] = (
+    weakref.WeakValueDictionary()
+)
+
+
+class Monitor:
+    """What a session is watched by; closes what it opened.
+
+    Parameters
+    ----------
+    cluster
+        The nodes and zones.
+    meter
+        A meter, its name, its settings as in ``[meter]`` of a cluster file, or an
+        attribution that several sessions share; `None` for node power x time. Sessions
+        that name the same meter share it.
+    share_by
+        How works that overlap share its energy; see `Attribution`.
+    intensity
+        A signal, a word for one as on the command line, or settings as in ``[intensity]``;
+        `None` for the nodes' own. One that waits for the network is refreshed in the
+        background.
+    ledger
+        A ledger, or the file of one.
+
+    Attributes
+    ----------
+    cluster
+        With the intensities of now.
+    attribution, signal, ledger
+        `None` where there is none.
+
+    Raises
+    ------
+    MeterUnavailableError, IntensityUnavailableError
+        If one is not to be had now.
+    ValueError
+        If a word or setting is not known.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        meter: Meter | Attribution | str | Mapping[str, Any] | None = None,
+        share_by: ShareBy = "cpu_time",
+        intensity: Signal | str | Mapping[str, Any] | None = None,
+        ledger: Writer | str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._closers: list[Callable[[], None]] = []
+        self.cluster = cluster
+        self.signal: Signal | None = None
+        try:
+            self.attribution = _attribution(meter, share_by)
+            if intensity is not None:
+                self.signal = self._open_signal(intensity)
+                self.cluster, _ = with_intensities(cluster, self.signal)
+            self.ledger = self._open_ledger(ledger)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        while self._closers:
+            self._closers.pop()()
+
+    def _open_signal(self, intensity: Signal | str | Mapping[str, Any]) -> Signal:
+        signal = intensity
+        if isinstance(signal, str | Mapping):
+            signal = open_signal(signal)
+        if signal.immediate:
+            return signal
+        zones = sorted({node.zone for node in self.cluster.nodes if node.zone is not None})
+        refresher = Refresher(signal, zones)
+        self._closers.append(refresher.close)
+        refresher.refresh_now()
+        refresher.start()
+        return refresher
+
+    def _open_ledger(self, ledger: Writer | str | os.PathLike[str] | None) -> Writer | None:
+        if not isinstance(ledger, str | os.PathLike):
+            return ledger
+        opened = Ledger(ledger)
+        self._closers.append(opened.close)
+        return opened
+
+
+def _attribution(
+    meter: Meter | Attribution | str | Mapping[str, Any] | None, share_by: ShareBy
+) -> Attribution | None:
+    if meter is None or isinstance(meter, Attribution):
+        return meter
+    if not isinstance(meter, str | Mapping):
+        return Attribution(meter, by=share_by)
+    settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
+    key = (share_by, *sorted(settings.items()))
+    attribution = _attributions.get(key)
+    if attribution is None:
+        opened = open_meter(**settings)
+        attribution = _attributions[key] = Attribution(opened, by=share_by)
+        weakref.finalize(attribution, opened.close)
+    return attribution
+
+
+def stands_in(cluster: Cluster) -> bool:
+    """Whether this machine stands in for others: only a single node of speed 1 may be itself."""
+    return len(cluster.nodes) > 1 or cluster.nodes[0].speed != 1.0

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import gc
+import time
+from pathlib import Path
+
+import pytest
+from by_hour import HOUR_S, ByHour
+from ticking_meter import TickingMeter
+
+from carbonedge import Cluster, IntensityUnavailableError, Node
+from carbonedge.carbon.energy import Attribution
+from carbonedge.carbon.intensity import Static
+from carbonedge.runtime.monitor import Monitor, stands_in
+
+HOUR = int(time.time() // HOUR_S)
+BOTH_HOURS = {HOUR: 250.0, HOUR + 1: 250.0}
+
+
+def node(name: str, **more: object) -> Node:
+    return Node(name, cpu_cores=1, memory_mb=1, power_w=1, **more)
+
+
+ZONED = Cluster([node("a", zone="DE"), node("b", intensity_g_per_kwh=10)])
+
+
+def test_nothing_is_watched_unless_asked_for() -> None:
+    monitor = Monitor(Cluster([node("a", intensity_g_per_kwh=10)]))
+    assert (monitor.attribution, monitor.signal, monitor.ledger) == (None, None, None)
+
+
+def test_the_cluster_gets_the_intensities_of_its_zones() -> None:
+    monitor = Monitor(ZONED, intensity=Static({"DE": 380.0}))
+    assert [node.intensity_g_per_kwh for node in monitor.cluster.nodes] == [380.0, 10.0]
+    assert Monitor(ZONED, intensity="static:42").cluster.nodes[0].intensity_g_per_kwh == 42.0
+
+
+def test_a_signal_that_waits_is_asked_in_the_background() -> None:
+    slow = ByHour(immediate=False, DE=BOTH_HOURS)
+    monitor = Monitor(ZONED, intensity=slow)
+    assert monitor.cluster.nodes[0].intensity_g_per_kwh == 250.0
+    assert monitor.signal is not None
+    assert monitor.signal.immediate
+    asked = slow.asked
+    for _ in range(100):
+        assert monitor.signal.at("DE").g_per_kwh == 250.0
+    assert slow.asked == asked
+    monitor.close()
+
+
+def test_an_intensity_that_is_not_to_be_had_is_an_error_at_once() -> None:
+    with pytest.raises(IntensityUnavailableError, match="nothing is known of DE"):
+        Monitor(ZONED, intensity=ByHour(immediate=False, DE={}))
+
+
+def test_sessions_that_name_one_meter_share_it_until_the_last_lets_go() -> None:
+    cluster = Cluster([node("a", intensity_g_per_kwh=10)])
+    one, two = Monitor(cluster, meter="model"), Monitor(cluster, meter="model")
+    assert one.attribution is two.attribution
+    by_quota = Monitor(cluster, meter="model", share_by="quota")
+    assert by_quota.attribution is not one.attribution
+    weak = one.attribution
+    assert weak is not None
+    meter = weak.meter
+    one.close()
+    meter.read_j()  # the other still needs it
+    del one, two, weak
+    gc.collect()
+    assert Monitor(cluster, meter="model").attribution is not None
+
+
+def test_an_own_meter_or_attribution_may_be_given() -> None:
+    cluster = Cluster([node("a", intensity_g_per_kwh=10)])
+    meter = TickingMeter()
+    given = Monitor(cluster, meter=meter, share_by="quota").attribution
+    assert given is not None
+    assert (given.meter, given.by) == (meter, "quota")
+    attribution = Attribution(meter)
+    monitor = Monitor(cluster, meter=attribution)
+    assert monitor.attribution is attribution
+    monitor.close()
+    assert not meter.closed  # it is its owner's
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"meter": "crystal"}, "crystal"),
+        ({"intensity": "moonlight"}, "moonlight"),
+        ({"meter": {"kind": "model", "color": "red"}}, "color"),
+    ],
+)
+def test_unknown_words_are_named(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Monitor(Cluster([node("a", intensity_g_per_kwh=10)]), **arguments)
+
+
+def test_a_ledger_may_be_named_by_its_file(tmp_path: Path) -> None:
+    monitor = Monitor(Cluster([node("a", intensity_g_per_kwh=10)]), ledger=tmp_path / "l.db")
+    assert monitor.ledger is not None
+    monitor.close()
+    assert (tmp_path / "l.db").exists()
+
+
+def test_only_a_single_node_of_speed_1_may_be_this_machine() -> None:
+    assert not stands_in(Cluster([node("a")]))
+    assert stands_in(Cluster([node("a", speed=0.5)]))
+    assert stands_in(Cluster([node("a"), node("b")]))
