@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
+from carbonedge.carbon.energy.rapl import RaplMeter
 
-__all__ = ["COMPONENTS", "Counter", "Meter"]
+__all__ = ["COMPONENTS", "Counter", "Meter", "RaplMeter"]

@@ -1,0 +1,264 @@
+"""RAPL: what the processor itself counts, by Linux powercap."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from carbonedge._backend import backend
+from carbonedge._validation import non_negative
+from carbonedge.carbon.energy.meter import Component, Counter, MeterMethod
+from carbonedge.exceptions import MeterUnavailableError
+
+__all__ = ["POWERCAP", "Psys", "RaplMeter"]
+
+POWERCAP = "/sys/class/powercap"
+Psys = Literal["never", "only", "prefer"]
+
+UJ_PER_J = 1e6
+CEILING_W = 1000.0
+"""No zone draws more than this over the time that its counter takes to wrap."""
+
+SAME_UJ = 1_000_000
+"""What a kilowatt counts in a millisecond: dies no further apart show one counter."""
+
+UNREADABLE = """\
+{path} cannot be read: {reason}. Since 2020 only root may, for it tells of secrets (CVE-2020-8694). \
+To let a group, such as "power", read it from each boot on, put into /etc/udev/rules.d/70-rapl.rules:
+SUBSYSTEM=="powercap", ACTION=="add", KERNEL=="intel-rapl*:*", \
+RUN+="/bin/chgrp power /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj"
+and run: sudo groupadd -f power && sudo usermod -aG power $USER && \
+sudo udevadm control --reload && \
+sudo udevadm trigger --subsystem-match=powercap --action=add; then log in anew. \
+Until the next boot only: sudo chmod a+r {path}"""
+
+ABSENT = (
+    "{root} holds no RAPL zones: virtual machines, most containers and processors other than x86 "
+    "have none. ModelMeter, or readings of a plug replayed, serve there; on a bare x86 machine "
+    "try: sudo modprobe intel_rapl_msr"
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Zone:
+    """A part of the machine whose energy powercap counts."""
+
+    folder: Path
+    name: str
+    component: Component
+
+    @property
+    def energy(self) -> Path:
+        return self.folder / "energy_uj"
+
+    @property
+    def range_uj(self) -> int:
+        return _number(self.folder / "max_energy_range_uj")
+
+    @property
+    def wraps_after_s(self) -> float:
+        """How soon the counter may wrap: at its highest power limit, where it tells one."""
+        limit_w = max(map(_watts, self.folder.glob("constraint_*_uw")), default=0.0)
+        power_w = min(limit_w, CEILING_W) or CEILING_W
+        return self.range_uj / UJ_PER_J / power_w or math.inf
+
+
+class RaplMeter:
+    """The processor's own energy counters (Intel since 2011, AMD since Zen).
+
+    One counter a package, each of the dies of a package where they count apart, and one for the
+    memory of each package. Cores and graphics (``core``, ``uncore``) lie inside their package,
+    and are left out; a package that shows twice, by model-specific registers and by mapped memory
+    (``intel-rapl-mmio``), is counted by the former, since the latter is there for package 0 only.
+    Dies that show one and the same counter, as on AMD's Zen 1 and 2, are counted once.
+
+    The files are opened once, and read by the core: no helper process, no thread.
+
+    Parameters
+    ----------
+    root
+        Where powercap is.
+    dram
+        Whether memory is counted, where its zones are; it is no part of a package.
+    psys
+        ``"never"``: packages. ``"only"``: the platform counter, of component ``machine``, which
+        holds packages, memory and whatever else the maker wired to it, and so is never added to
+        them. ``"prefer"``: that where it is there, else packages.
+    idle_power_w
+        What the counters but memory's draw together when nothing runs, in W: measure it once, as
+        the hardware does not tell. Split over them evenly.
+
+    Raises
+    ------
+    MeterUnavailableError
+        If there are no such counters, or this user may not read them; the message says what helps.
+
+    Notes
+    -----
+    Counters wrap, every quarter of an hour at 290 W where they count 61 uJ in 32 bits. One that is
+    not read for as long as it may take to wrap is warned of, once. On some machines a suspend to
+    memory sets them to 0, which looks like a wrap.
+    """
+
+    name = "rapl"
+    method: MeterMethod = "measured"
+
+    def __init__(
+        self,
+        root: str | Path = POWERCAP,
+        *,
+        dram: bool = True,
+        psys: Psys = "never",
+        idle_power_w: float = 0.0,
+    ) -> None:
+        idle_power_w = non_negative("idle_power_w", idle_power_w)
+        if psys not in get_args(Psys):
+            raise ValueError(f"psys is {psys!r}: choose one of {', '.join(get_args(Psys))}")
+        try:
+            zones = _chosen(_zones(Path(root)), root, dram, psys)
+            self._wraps_after_s = min(zone.wraps_after_s for zone in zones)
+            self._energy = backend().Counters(
+                [zone.energy for zone in zones], [zone.range_uj for zone in zones]
+            )
+        except PermissionError as error:
+            raise MeterUnavailableError(
+                UNREADABLE.format(path=error.filename, reason=error.strerror)
+            ) from error
+        except (OSError, ValueError) as error:
+            raise MeterUnavailableError(f"RAPL cannot be read: {error}") from error
+        share_w = idle_power_w / sum(zone.component != "memory" for zone in zones)
+        self._counters = tuple(
+            Counter(zone.name, zone.component, 0.0 if zone.component == "memory" else share_w)
+            for zone in zones
+        )
+        self._read_at_s = time.monotonic()
+        self._warned = False
+
+    @property
+    def counters(self) -> tuple[Counter, ...]:
+        return self._counters
+
+    def read_j(self) -> tuple[float, ...]:
+        try:
+            totals = self._energy.read()
+        except (OSError, ValueError) as error:
+            raise MeterUnavailableError(f"RAPL can no longer be read: {error}") from error
+        now_s = time.monotonic()
+        if now_s - self._read_at_s > self._wraps_after_s and not self._warned:
+            self._warned = True
+            logger.warning(
+                "RAPL was not read for %.0f s and may wrap in %.0f s: energy may be missing; "
+                "read it more often",
+                now_s - self._read_at_s,
+                self._wraps_after_s,
+            )
+        self._read_at_s = now_s
+        return tuple([total / UJ_PER_J for total in totals])
+
+    def close(self) -> None:
+        self._energy.close()
+
+
+def _zones(root: Path) -> list[_Zone]:
+    """Packages, memories and the platform, each once, in natural order."""
+    # By their own names: sysfs shows a zone both beside and inside its parent.
+    folders = dict(_folders(root))
+    found: dict[str, _Zone] = {}
+    # Registers first: mapped memory shows package 0 only.
+    for path in sorted(folders, key=lambda path: (path.startswith("intel-rapl-mmio"), path)):
+        folder = folders[path]
+        name = _text(folder / "name")
+        component: Component
+        if name.startswith("package-"):
+            component = "cpu"
+        elif name == "psys":
+            component = "machine"
+        elif name == "dram":
+            component = "memory"
+            parent = folders.get(path.rpartition(":")[0])
+            name = f"{_text(parent / 'name')}-dram" if parent else name
+        else:
+            continue
+        found.setdefault(name, _Zone(folder, name, component))
+    return sorted(found.values(), key=lambda zone: _natural(zone.name))
+
+
+def _folders(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The zones beneath a folder, as the kernel names them, such as ``intel-rapl:0:1``."""
+    for inner in folder.glob("intel-rapl*/"):
+        if (inner / "energy_uj").exists():
+            yield inner.name, inner
+        yield from _folders(inner)
+
+
+def _chosen(zones: list[_Zone], root: str | Path, dram: bool, psys: Psys) -> list[_Zone]:
+    platform = [zone for zone in zones if zone.component == "machine"]
+    packages = [zone for zone in zones if zone.component == "cpu"]
+    if not zones:
+        raise MeterUnavailableError(ABSENT.format(root=root))
+    if psys == "only" and not platform:
+        raise MeterUnavailableError(
+            f"{root} holds no psys zone, which only some Intel machines have: "
+            'give psys="prefer" to count packages there'
+        )
+    if psys != "never" and platform:
+        return platform
+    if not packages:
+        held = ", ".join(zone.name for zone in zones)
+        raise MeterUnavailableError(
+            f'{root} holds no package zones, only {held}: psys is counted by psys="prefer"'
+        )
+    memories = [zone for zone in zones if zone.component == "memory" and dram]
+    return sorted(_once(packages) + memories, key=lambda zone: _natural(zone.name))
+
+
+def _once(packages: list[_Zone]) -> list[_Zone]:
+    """Without dies that show the counter of another die of their package.
+
+    AMD's Zen 1 and 2 do: https://github.com/mlco2/codecarbon/issues/1274
+    """
+    kept: list[_Zone] = []
+    counts_uj: dict[str, list[int]] = {}
+    for zone in packages:
+        package, die, _ = zone.name.partition("-die-")
+        if die:
+            seen = counts_uj.setdefault(package, [])
+            count_uj = _number(zone.energy)
+            # Counters that never counted are alike, too.
+            if count_uj > 0 and any(abs(count_uj - other) <= SAME_UJ for other in seen):
+                logger.info("%s shows the counter of another die: left out", zone.name)
+                continue
+            seen.append(count_uj)
+        kept.append(zone)
+    return kept
+
+
+def _natural(name: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _text(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def _number(path: Path) -> int:
+    text = _text(path)
+    if not text.isdecimal():
+        raise ValueError(f"{path} holds {text!r}, no whole number")
+    return int(text)
+
+
+def _watts(path: Path) -> float:
+    """A limit in watts; 0 where the processor does not tell it, which is an error to read."""
+    try:
+        return _number(path) / UJ_PER_J
+    except (OSError, ValueError):
+        return 0.0
