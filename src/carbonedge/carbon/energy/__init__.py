@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
+from carbonedge.carbon.energy.model import ModelMeter
 from carbonedge.carbon.energy.rapl import RaplMeter
 
-__all__ = ["COMPONENTS", "Counter", "Meter", "RaplMeter"]
+__all__ = ["COMPONENTS", "Counter", "Meter", "ModelMeter", "RaplMeter"]
