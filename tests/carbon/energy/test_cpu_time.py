@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -164,6 +165,30 @@ def test_it_never_falls(machine: Machine) -> None:
     for ticks, seconds in ((600, 1.0), (590, 1.0), (610, 1.1)):
         machine.spend(ticks)
         assert found.seconds() == pytest.approx(seconds * TICKS_PER_S / os.sysconf("SC_CLK_TCK"))
+
+
+def test_it_never_falls_whoever_reads() -> None:
+    found = find_cpu_time()
+    over = threading.Event()
+    fell: list[float] = []
+
+    def watch() -> None:
+        last_s = 0.0
+        while not over.is_set():
+            now_s = found.seconds()
+            if now_s < last_s:
+                fell.append(now_s)
+            last_s = now_s
+
+    threads = [threading.Thread(target=watch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.05)
+    over.set()
+    for thread in threads:
+        thread.join()
+    found.close()
+    assert not fell
 
 
 def test_garbage_is_named(machine: Machine) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import doctest
-import threading
 import time
 from pathlib import Path
 
@@ -101,30 +100,6 @@ def test_a_limit_above_the_machines_memory_is_none(machine: Machine) -> None:
     assert "8.19 GB" in ModelMeter(root=machine.root).covers
     machine.write(limited, memory__limit_in_bytes=4_000_000_000)
     assert "4 GB" in ModelMeter(root=machine.root).covers
-
-
-def test_neither_counter_falls_whoever_reads(machine: Machine) -> None:
-    meter = ModelMeter(root=machine.root)
-    over = threading.Event()
-    fell: list[tuple[float, ...]] = []
-
-    def watch() -> None:
-        last = meter.read_j()
-        while not over.is_set():
-            now = meter.read_j()
-            if now[0] < last[0] or now[1] < last[1]:
-                fell.append(now)
-            last = now
-
-    threads = [threading.Thread(target=watch) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.05)
-    over.set()
-    for thread in threads:
-        thread.join()
-    meter.close()
-    assert not fell
 
 
 def test_cpu_time_that_goes_is_an_error_and_no_energy_is_lost(container: Machine) -> None:

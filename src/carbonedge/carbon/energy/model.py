@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from pathlib import Path
 
@@ -103,7 +102,6 @@ class ModelMeter:
         cpu = Counter("cpu", "cpu", self._idle_w)
         memory = Counter("memory", "memory", self._memory_w)
         self._counters = (cpu, memory) if self._memory_w else (cpu,)
-        self._lock = threading.Lock()
         self._start_s = time.monotonic()
 
     @property
@@ -120,12 +118,10 @@ class ModelMeter:
 
     def read_j(self) -> tuple[float, ...]:
         try:
-            # Both at once, so that neither falls from one read to the next of any thread.
-            with self._lock:
-                cpu_s = self._cpu.seconds()
-                elapsed_s = time.monotonic() - self._start_s
+            cpu_s = self._cpu.seconds()
         except (OSError, ValueError) as error:
             raise MeterUnavailableError(f"CPU time can no longer be read: {error}") from error
+        elapsed_s = time.monotonic() - self._start_s
         # Use is not held to 1: ticks come late, and what one window lacks the next one has.
         cpu_j = self._idle_w * elapsed_s + self._j_per_cpu_s * cpu_s
         return (cpu_j, self._memory_w * elapsed_s) if self._memory_w else (cpu_j,)

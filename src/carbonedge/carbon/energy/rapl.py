@@ -139,8 +139,7 @@ class RaplMeter:
             Counter(zone.name, zone.component, 0.0 if zone.component == "memory" else share_w)
             for zone in zones
         )
-        self._read_at_s = time.monotonic()
-        self._warned = False
+        self._due_s = time.monotonic() + self._wraps_after_s
 
     @property
     def counters(self) -> tuple[Counter, ...]:
@@ -152,19 +151,22 @@ class RaplMeter:
         except (OSError, ValueError) as error:
             raise MeterUnavailableError(f"RAPL can no longer be read: {error}") from error
         now_s = time.monotonic()
-        if now_s - self._read_at_s > self._wraps_after_s and not self._warned:
-            self._warned = True
-            logger.warning(
-                "RAPL was not read for %.0f s and may wrap in %.0f s: energy may be missing; "
-                "read it more often",
-                now_s - self._read_at_s,
-                self._wraps_after_s,
-            )
-        self._read_at_s = now_s
+        if now_s > self._due_s:
+            self._warn(now_s)
+        self._due_s = now_s + self._wraps_after_s
         return tuple([total / UJ_PER_J for total in totals])
 
     def close(self) -> None:
         self._energy.close()
+
+    def _warn(self, now_s: float) -> None:
+        logger.warning(
+            "RAPL was not read for %.3g s, and may wrap in %.3g s: energy may be missing; "
+            "read it more often",
+            now_s - self._due_s + self._wraps_after_s,
+            self._wraps_after_s,
+        )
+        self._wraps_after_s = math.inf  # once is enough
 
 
 def _zones(root: Path) -> list[_Zone]:
