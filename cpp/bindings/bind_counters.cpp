@@ -11,9 +11,8 @@ namespace carbonedge::bindings
 {
 namespace
 {
-std::unique_ptr<Counters>
-make_counters(std::vector<std::filesystem::path> const &paths,
-              std::vector<std::uint64_t> const &ranges)
+std::unique_ptr<Counters> make_counters(std::vector<std::filesystem::path> const &paths,
+                                        std::vector<std::uint64_t> const &ranges)
 {
     if (paths.size() != ranges.size())
         throw py::value_error("paths and ranges differ in length");

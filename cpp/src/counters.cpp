@@ -29,7 +29,10 @@ int open_file(std::filesystem::path const &path)
 
 void close_file(int) {}
 
-std::string_view contents(int, std::filesystem::path const &, Buffer &) { return {}; }
+std::string_view contents(int, std::filesystem::path const &, Buffer &)
+{
+    return {};
+}
 #else
 int open_file(std::filesystem::path const &path)
 {
@@ -39,7 +42,10 @@ int open_file(std::filesystem::path const &path)
     return number;
 }
 
-void close_file(int number) { ::close(number); }
+void close_file(int number)
+{
+    ::close(number);
+}
 
 // The kernel writes the value anew for each read from the start.
 std::string_view contents(int file, std::filesystem::path const &path, Buffer &buffer)
