@@ -4,7 +4,6 @@ import errno
 import gc
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -156,7 +155,7 @@ def test_a_name_that_is_no_text_is_named(any_backend: Backend, tmp_path: Path) -
 
 def test_a_counter_that_goes_is_an_error_with_its_path(any_backend: Backend) -> None:
     """A process takes its files in /proc with it, as a device does in /sys."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         path = f"/proc/{process.pid}/oom_score"
         counters = any_backend.Counters([path], [0])
         assert len(counters.read()) == 1
