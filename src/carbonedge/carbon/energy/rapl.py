@@ -36,7 +36,7 @@ RUN+="/bin/chgrp power /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj"
 and run: sudo groupadd -f power && sudo usermod -aG power $USER && \
 sudo udevadm control --reload && \
 sudo udevadm trigger --subsystem-match=powercap --action=add; then log in anew. \
-Until the next boot only: sudo chmod a+r {path}"""
+Until the next boot only: sudo chmod a+r {root}/intel-rapl*:*/energy_uj"""
 
 ABSENT = (
     "{root} holds no RAPL zones: virtual machines, most containers and processors other than x86 "
@@ -130,7 +130,7 @@ class RaplMeter:
             )
         except PermissionError as error:
             raise MeterUnavailableError(
-                UNREADABLE.format(path=error.filename, reason=error.strerror)
+                UNREADABLE.format(path=error.filename, reason=error.strerror, root=root)
             ) from error
         except (OSError, ValueError) as error:
             raise MeterUnavailableError(f"RAPL cannot be read: {error}") from error
