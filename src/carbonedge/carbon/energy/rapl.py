@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from carbonedge._backend import backend
 from carbonedge._validation import non_negative
-from carbonedge.carbon.energy.meter import Component, Counter, MeterMethod
+from carbonedge.carbon.energy.meter import Counter, MeterMethod
+from carbonedge.carbon.energy.powercap import UJ_PER_J, Zone, distinct, find_zones
 from carbonedge.exceptions import MeterUnavailableError
 
 __all__ = ["POWERCAP", "Psys", "RaplMeter"]
 
 POWERCAP = "/sys/class/powercap"
 Psys = Literal["never", "only", "prefer"]
-
-UJ_PER_J = 1e6
-CEILING_W = 1000.0
-"""No zone draws more than this over the time that its counter takes to wrap."""
-
-SAME_UJ = 1_000_000
-"""What a kilowatt counts in a millisecond: dies no further apart show one counter."""
 
 UNREADABLE = """\
 {path} cannot be read: {reason}. Since 2020 only root may, for it tells of secrets (CVE-2020-8694). \
@@ -45,30 +36,6 @@ ABSENT = (
 )
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Zone:
-    """A part of the machine whose energy powercap counts."""
-
-    folder: Path
-    name: str
-    component: Component
-
-    @property
-    def energy(self) -> Path:
-        return self.folder / "energy_uj"
-
-    @property
-    def range_uj(self) -> int:
-        return _number(self.folder / "max_energy_range_uj")
-
-    @property
-    def wraps_after_s(self) -> float:
-        """How soon the counter may wrap: at its highest power limit, where it tells one."""
-        limit_w = max(map(_watts, self.folder.glob("constraint_*_uw")), default=0.0)
-        power_w = min(limit_w, CEILING_W) or CEILING_W
-        return self.range_uj / UJ_PER_J / power_w or math.inf
 
 
 class RaplMeter:
@@ -123,7 +90,7 @@ class RaplMeter:
         if psys not in get_args(Psys):
             raise ValueError(f"psys is {psys!r}: choose one of {', '.join(get_args(Psys))}")
         try:
-            zones = _chosen(_zones(Path(root)), root, dram, psys)
+            zones = _chosen(find_zones(Path(root)), root, dram, psys)
             self._wraps_after_s = min(zone.wraps_after_s for zone in zones)
             self._energy = backend().Counters(
                 [zone.energy for zone in zones], [zone.range_uj for zone in zones]
@@ -169,39 +136,7 @@ class RaplMeter:
         self._wraps_after_s = math.inf  # once is enough
 
 
-def _zones(root: Path) -> list[_Zone]:
-    """Packages, memories and the platform, each once, in natural order."""
-    # By their own names: sysfs shows a zone both beside and inside its parent.
-    folders = dict(_folders(root))
-    found: dict[str, _Zone] = {}
-    # Registers first: mapped memory shows package 0 only.
-    for path in sorted(folders, key=lambda path: (path.startswith("intel-rapl-mmio"), path)):
-        folder = folders[path]
-        name = _text(folder / "name")
-        component: Component
-        if name.startswith("package-"):
-            component = "cpu"
-        elif name == "psys":
-            component = "machine"
-        elif name == "dram":
-            component = "memory"
-            parent = folders.get(path.rpartition(":")[0])
-            name = f"{_text(parent / 'name')}-dram" if parent else name
-        else:
-            continue
-        found.setdefault(name, _Zone(folder, name, component))
-    return sorted(found.values(), key=lambda zone: _natural(zone.name))
-
-
-def _folders(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The zones beneath a folder, as the kernel names them, such as ``intel-rapl:0:1``."""
-    for inner in folder.glob("intel-rapl*/"):
-        if (inner / "energy_uj").exists():
-            yield inner.name, inner
-        yield from _folders(inner)
-
-
-def _chosen(zones: list[_Zone], root: str | Path, dram: bool, psys: Psys) -> list[_Zone]:
+def _chosen(zones: list[Zone], root: str | Path, dram: bool, psys: Psys) -> list[Zone]:
     platform = [zone for zone in zones if zone.component == "machine"]
     packages = [zone for zone in zones if zone.component == "cpu"]
     if not zones:
@@ -218,49 +153,5 @@ def _chosen(zones: list[_Zone], root: str | Path, dram: bool, psys: Psys) -> lis
         raise MeterUnavailableError(
             f'{root} holds no package zones, only {held}: psys is counted by psys="prefer"'
         )
-    memories = [zone for zone in zones if zone.component == "memory" and dram]
-    return sorted(_once(packages) + memories, key=lambda zone: _natural(zone.name))
-
-
-def _once(packages: list[_Zone]) -> list[_Zone]:
-    """Without dies that show the counter of another die of their package.
-
-    AMD's Zen 1 and 2 do: https://github.com/mlco2/codecarbon/issues/1274
-    """
-    kept: list[_Zone] = []
-    counts_uj: dict[str, list[int]] = {}
-    for zone in packages:
-        package, die, _ = zone.name.partition("-die-")
-        if die:
-            seen = counts_uj.setdefault(package, [])
-            count_uj = _number(zone.energy)
-            # Counters that never counted are alike, too.
-            if count_uj > 0 and any(abs(count_uj - other) <= SAME_UJ for other in seen):
-                logger.info("%s shows the counter of another die: left out", zone.name)
-                continue
-            seen.append(count_uj)
-        kept.append(zone)
-    return kept
-
-
-def _natural(name: str) -> list[str | int]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
-def _text(path: Path) -> str:
-    return path.read_text().strip()
-
-
-def _number(path: Path) -> int:
-    text = _text(path)
-    if not text.isdecimal():
-        raise ValueError(f"{path} holds {text!r}, no whole number")
-    return int(text)
-
-
-def _watts(path: Path) -> float:
-    """A limit in watts; 0 where the processor does not tell it, which is an error to read."""
-    try:
-        return _number(path) / UJ_PER_J
-    except (OSError, ValueError):
-        return 0.0
+    kept = distinct(packages)
+    return [zone for zone in zones if zone in kept or (dram and zone.component == "memory")]
