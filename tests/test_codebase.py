@@ -28,6 +28,7 @@ LEVELS = {
     "_validation": 0,
     "exceptions": 0,
     "units": 0,
+    "_counters": 1,
     "_forest": 1,
     "_node_table": 1,
     "_partition_search": 1,

@@ -23,6 +23,7 @@ inline std::span<double const> view(Doubles const &array)
     return {array.data(), static_cast<std::size_t>(array.size())};
 }
 
+void bind_counters(py::module_ &module);
 void bind_node_table(py::module_ &module);
 void bind_partition(py::module_ &module);
 } // namespace carbonedge::bindings

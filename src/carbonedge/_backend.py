@@ -31,7 +31,7 @@ class Backend:
         One of `NAMES`.
     detail
         How it was built, for people.
-    NodeTable, choose_once, solve_partition
+    NodeTable, choose_once, solve_partition, Counters
         See `_core.pyi`.
     """
 
@@ -40,6 +40,7 @@ class Backend:
     NodeTable: type[Any]
     choose_once: Callable[..., tuple[Any, ...] | None]
     solve_partition: Callable[..., tuple[Any, ...]]
+    Counters: type[Any]
 
 
 @functools.cache
@@ -96,6 +97,7 @@ def _load_native() -> Backend:
         _core.NodeTable,
         _core.choose_once,
         _core.solve_partition,
+        _core.Counters,
     )
 
 
@@ -108,6 +110,7 @@ def _load_numba() -> Backend:
             'numba is not installed: pip install "carbonedge[numba]"'
         ) from error
     from carbonedge import _kernels, _partition_kernels
+    from carbonedge._counters import Counters
     from carbonedge._node_table import NodeTable, choose_once
     from carbonedge._partition_search import solve_partition
 
@@ -133,10 +136,12 @@ def _load_numba() -> Backend:
             solve_partition,
             _partition_kernels.Kernels(*map(compiled, _partition_kernels.KERNELS)),
         ),
+        Counters,
     )
 
 
 def _load_python() -> Backend:
+    from carbonedge._counters import Counters
     from carbonedge._node_table import NodeTable, choose_once
     from carbonedge._partition_kernels import KERNELS
     from carbonedge._partition_search import solve_partition
@@ -147,4 +152,5 @@ def _load_python() -> Backend:
         NodeTable,
         functools.partial(choose_once, NodeTable),
         functools.partial(solve_partition, KERNELS),
+        Counters,
     )

@@ -1,6 +1,7 @@
 """What a backend provides; the fallback's modules have the same signatures."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,6 +27,21 @@ def choose_once(
     decision: type[tuple[Any, ...]] = ...,
 ) -> _Placement | None:
     """The best node for one task, without a table that lasts."""
+
+class Counters:
+    """Files of one unsigned integer each, opened once. Safe for use from several threads.
+
+    Each begins again at 0 after its range; 0 where it never does. OSError for a file that
+    cannot be opened or read, ValueError for one that holds no unsigned integer of 64 bits.
+    """
+
+    def __init__(self, paths: Sequence[str | PathLike[str]], ranges: Sequence[int]) -> None: ...
+    def read(self) -> tuple[int, ...]:
+        """How much each has risen since it was made. A read that fails changes nothing;
+        ValueError once closed."""
+
+    def close(self) -> None:
+        """Closes the files. Any number of times."""
 
 class NodeTable:
     """State of all nodes, and the choice among them. Safe for use from several threads.

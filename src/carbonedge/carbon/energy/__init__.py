@@ -4,5 +4,15 @@ from __future__ import annotations
 
 from carbonedge.carbon.energy.attribution import Attribution, Portion
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
+from carbonedge.carbon.energy.model import ModelMeter
+from carbonedge.carbon.energy.rapl import RaplMeter
 
-__all__ = ["COMPONENTS", "Attribution", "Counter", "Meter", "Portion"]
+__all__ = [
+    "COMPONENTS",
+    "Attribution",
+    "Counter",
+    "Meter",
+    "ModelMeter",
+    "Portion",
+    "RaplMeter",
+]
