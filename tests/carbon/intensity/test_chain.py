@@ -90,7 +90,9 @@ def test_a_forecast_is_from_one_source_all_the_way() -> None:
         chain.forecast("DE", 1, 1)
 
 
-def test_a_chain_gives_one_sort_of_intensity_unless_asked_for_more() -> None:
+def test_a_chain_gives_one_sort_of_intensity_unless_asked_for_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     marginal = Static({"US": 700}, accounting="marginal", source="watts")
     chain = Chain([marginal, Static({"US": 300, "DE": 400}, source="averages")])
     assert chain.at("US").source == "watts"
@@ -98,6 +100,7 @@ def test_a_chain_gives_one_sort_of_intensity_unless_asked_for_more() -> None:
         chain.at("DE")
     with pytest.raises(IntensityUnavailableError, match="do not compare"):
         chain.forecast("DE", 0, 1)
+    assert caplog.text.count("a source of a chain is passed over: these intensities do not") == 1
     mixed = Chain([marginal, Static(400, source="averages")], mixed=True)
     assert mixed.at("US").accounting == "marginal"
     assert mixed.at("DE").accounting == "average"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -13,6 +14,8 @@ from carbonedge.carbon.intensity.times import checked_span, stamp
 from carbonedge.exceptions import IntensityUnavailableError
 
 __all__ = ["Chain"]
+
+logger = logging.getLogger(__name__)
 
 
 class Chain:
@@ -37,7 +40,7 @@ class Chain:
         If there is no signal, or the age is not above 0.
     """
 
-    __slots__ = ("_first", "_last", "_max_age_s", "_mixed", "_signals")
+    __slots__ = ("_first", "_last", "_max_age_s", "_mixed", "_signals", "_warned")
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Chain:
         self._max_age_s = float("inf") if max_age_s is None else target("max_age_s", max_age_s)
         self._mixed = mixed
         self._first: Intensity | None = None
+        self._warned = False
         self._last: dict[str, Intensity] = {}
 
     @property
@@ -106,6 +110,9 @@ class Chain:
         try:
             check_comparable([first, *answers], mixed=self._mixed)
         except ValueError as error:
+            if not self._warned:
+                self._warned = True
+                logger.warning("a source of a chain is passed over: %s", error)
             raise IntensityUnavailableError(str(error)) from error
         self._first = first
 
