@@ -23,7 +23,8 @@ class Chain:
 
     Where all fail, the last answer for a zone serves on, with its age, while it is not older
     than `max_age_s`. The first answer of all decides what sort a chain gives (average or
-    marginal, lifecycle or direct): a source of another sort is passed over.
+    marginal, lifecycle or direct): a source of another sort is passed over, and the log says
+    so once.
 
     Parameters
     ----------
