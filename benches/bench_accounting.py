@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from carbonedge.carbon.ledger import Ledger
 
 from carbonedge import Node
 from carbonedge.carbon import Accounting, Hop
 from carbonedge.carbon.energy import Portion
 from carbonedge.carbon.intensity import Static
-from carbonedge.carbon.ledger import Ledger
 from carbonedge.units import J_PER_KWH
 
 GOAL_US = 5.0

@@ -37,4 +37,7 @@ class ByHour:
     def forecast(
         self, zone: str, start: datetime | float, end: datetime | float
     ) -> Sequence[Intensity]:
-        raise NotImplementedError
+        values = [self.at(zone, start)]
+        while values[-1].valid_until_s < seconds(end):
+            values.append(self.at(zone, values[-1].valid_until_s))
+        return values

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from carbonedge.carbon.accounting import Accounting, Hop
-from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
+from carbonedge.carbon.emissions import (
+    embodied_g,
+    embodied_g_per_hour,
+    stage_emissions_g,
+    transfer_emissions_g,
+)
 from carbonedge.carbon.footprint import Footprint, Share
 
 __all__ = [
@@ -11,6 +16,8 @@ __all__ = [
     "Footprint",
     "Hop",
     "Share",
+    "embodied_g",
+    "embodied_g_per_hour",
     "stage_emissions_g",
     "transfer_emissions_g",
 ]

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 
 from carbonedge._validation import non_negative
 from carbonedge.carbon.integration import operational_g
-from carbonedge.carbon.intensity import Intensity, Signal, provenance, seconds
+from carbonedge.carbon.intensity import (
+    Intensity,
+    Signal,
+    given_intensity,
+    provenance,
+    seconds,
+)
 from carbonedge.cluster import Node
 from carbonedge.exceptions import ClusterError, IntensityUnavailableError
 from carbonedge.units import J_PER_KWH
 
-__all__ = ["Known", "Lookup", "given_intensity"]
+__all__ = ["Known", "Lookup"]
 
 logger = logging.getLogger(__name__)
 
@@ -151,14 +157,3 @@ class Lookup:
             return dataclasses.replace(last, age_s=max(0.0, now_s - last.valid_until_s))
         self._stale.discard(node.name)
         return intensity
-
-
-def given_intensity(node: Node) -> Intensity:
-    """What the node itself is given, taken as average and lifecycle.
-
-    Raises
-    ------
-    IntensityUnavailableError
-        If it is given none.
-    """
-    return Intensity(node.known_intensity(), node.zone or "", "given per node", "static")

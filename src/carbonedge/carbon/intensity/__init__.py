@@ -2,6 +2,29 @@
 
 from __future__ import annotations
 
+from carbonedge.carbon.intensity.assign import given_intensity, with_intensities
+from carbonedge.carbon.intensity.chain import Chain
+from carbonedge.carbon.intensity.choice import open_cluster_signal, open_signal
+from carbonedge.carbon.intensity.comparable import check_comparable
+from carbonedge.carbon.intensity.country import CountryAverages
+from carbonedge.carbon.intensity.refresher import Refresher
 from carbonedge.carbon.intensity.signal import Intensity, Signal, provenance, seconds
+from carbonedge.carbon.intensity.static import Static
+from carbonedge.carbon.intensity.trace import Trace
 
-__all__ = ["Intensity", "Signal", "provenance", "seconds"]
+__all__ = [
+    "Chain",
+    "CountryAverages",
+    "Intensity",
+    "Refresher",
+    "Signal",
+    "Static",
+    "Trace",
+    "check_comparable",
+    "given_intensity",
+    "open_cluster_signal",
+    "open_signal",
+    "provenance",
+    "seconds",
+    "with_intensities",
+]
