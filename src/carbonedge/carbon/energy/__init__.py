@@ -3,5 +3,11 @@
 from __future__ import annotations
 
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
+from carbonedge.carbon.energy.nvml import NvmlMeter
 
-__all__ = ["COMPONENTS", "Counter", "Meter"]
+__all__ = [
+    "COMPONENTS",
+    "Counter",
+    "Meter",
+    "NvmlMeter",
+]
