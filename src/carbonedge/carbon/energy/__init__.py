@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
 
 __all__ = [
     "COMPONENTS",
+    "CodeCarbonMeter",
     "Counter",
     "Meter",
     "NvmlMeter",
