@@ -5,6 +5,7 @@ from __future__ import annotations
 from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
+from carbonedge.carbon.energy.replay import ReplayMeter, record
 
 __all__ = [
     "COMPONENTS",
@@ -12,4 +13,6 @@ __all__ = [
     "Counter",
     "Meter",
     "NvmlMeter",
+    "ReplayMeter",
+    "record",
 ]
