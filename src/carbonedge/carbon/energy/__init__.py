@@ -6,6 +6,7 @@ from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
 from carbonedge.carbon.energy.replay import ReplayMeter, record
+from carbonedge.carbon.energy.together import Together
 
 __all__ = [
     "COMPONENTS",
@@ -14,5 +15,6 @@ __all__ = [
     "Meter",
     "NvmlMeter",
     "ReplayMeter",
+    "Together",
     "record",
 ]
