@@ -7,6 +7,7 @@ from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
 from carbonedge.carbon.energy.replay import ReplayMeter, record
 from carbonedge.carbon.energy.together import Together
+from carbonedge.carbon.energy.window import Window, measure_idle_power_w
 
 __all__ = [
     "COMPONENTS",
@@ -16,5 +17,7 @@ __all__ = [
     "NvmlMeter",
     "ReplayMeter",
     "Together",
+    "Window",
+    "measure_idle_power_w",
     "record",
 ]
