@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from carbonedge.carbon.energy.choice import open_meter
 from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
@@ -19,5 +20,6 @@ __all__ = [
     "Together",
     "Window",
     "measure_idle_power_w",
+    "open_meter",
     "record",
 ]
