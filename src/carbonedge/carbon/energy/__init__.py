@@ -7,6 +7,7 @@ from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.nvml import NvmlMeter
 from carbonedge.carbon.energy.replay import ReplayMeter, record
+from carbonedge.carbon.energy.status import MeterStatus, survey
 from carbonedge.carbon.energy.together import Together
 from carbonedge.carbon.energy.window import Window, measure_idle_power_w
 
@@ -15,6 +16,7 @@ __all__ = [
     "CodeCarbonMeter",
     "Counter",
     "Meter",
+    "MeterStatus",
     "NvmlMeter",
     "ReplayMeter",
     "Together",
@@ -22,4 +24,5 @@ __all__ = [
     "measure_idle_power_w",
     "open_meter",
     "record",
+    "survey",
 ]
