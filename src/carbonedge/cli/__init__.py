@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from carbonedge.cli.demo import demo
+from carbonedge.cli.meters import meters
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
@@ -38,7 +39,7 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes):
+for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes, meters):
     cli.add_command(command)
 
 
