@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,22 @@ print(refusal(meter.read_j))
     named, closed = out.splitlines()
     assert named in ("rapl+nvml nvml/gpu-0", "model+nvml nvml/gpu-0")
     assert "closed" in closed
+
+
+def test_auto_takes_the_first_of_each_group_that_is_there(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def maker(kind: str) -> Callable[[], ReplayMeter]:
+        made.append(kind)
+        return lambda: ReplayMeter.from_csv(recording)
+
+    monkeypatch.setattr(choice, "AUTOMATIC", (("best", "second"),))
+    monkeypatch.setattr(choice, "METERS", {"best": "", "second": ""})
+    monkeypatch.setattr(choice, "maker", maker)
+    assert open_meter("auto").name == "replay"
+    assert made == ["best"]
 
 
 def test_auto_with_nothing_there_says_why_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
