@@ -17,6 +17,7 @@ class Made:
         self,
         path: str | os.PathLike[str],
         *,
+        root: str | Path = "/",
         on: bool = True,
         cores: int | None = None,
         power_w: float = 0.0,
@@ -30,6 +31,8 @@ class Made:
 FITTING = (
     ("path", "a"),
     ("path", Path("a")),
+    ("root", "a"),
+    ("root", Path("a")),
     ("on", False),
     ("cores", 3),
     ("cores", None),
@@ -41,6 +44,7 @@ FITTING = (
 )
 WRONG = (
     ("path", 1, "text"),
+    ("root", None, "text"),
     ("on", 1, "true or false"),
     ("cores", 1.0, "a whole number"),
     ("cores", True, "a whole number"),
@@ -66,7 +70,9 @@ def test_other_values_are_refused_with_what_to_give(name: str, value: object, wo
 
 
 def test_what_no_file_can_hold_is_no_setting() -> None:
-    with pytest.raises(ValueError, match="it has no setting 'clock': known are path, on, cores,"):
+    with pytest.raises(
+        ValueError, match="it has no setting 'clock': known are path, root, on, cores,"
+    ):
         check_settings("it", Made, {"path": "a", "clock": float})
 
 

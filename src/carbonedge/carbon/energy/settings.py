@@ -73,7 +73,7 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is Sequence:
         return isinstance(value, list | tuple) and all(_fits(x, get_args(hint)[0]) for x in value)
     kind = origin or hint
-    return kind in (types.NoneType, os.PathLike) and isinstance(value, kind)
+    return issubclass(kind, types.NoneType | os.PathLike) and isinstance(value, kind)
 
 
 def _described(hint: Any) -> str:
