@@ -51,6 +51,8 @@ class CodeCarbonMeter:
         If CodeCarbon is not installed or cannot measure.
     """
 
+    name = "codecarbon"
+
     def __init__(self, *, measure_every_s: float = 1.0) -> None:
         every_s = positive("measure_every_s", measure_every_s)
         self._lock = threading.Lock()
@@ -77,10 +79,6 @@ class CodeCarbonMeter:
             measuring = Repeated(self.read_j, every_s, "carbonedge-codecarbon")
             opened.callback(measuring.stop)
             self._opened = opened.pop_all()
-
-    @property
-    def name(self) -> str:
-        return "codecarbon"
 
     @property
     def method(self) -> MeterMethod:

@@ -58,6 +58,9 @@ class NvmlMeter:
         If NVML or a GPU does not answer, or a GPU tells neither energy nor power.
     """
 
+    name = "nvml"
+    method: MeterMethod = "measured"
+
     def __init__(
         self, *, devices: Sequence[int] | None = None, sample_every_s: float = 0.1
     ) -> None:
@@ -77,14 +80,6 @@ class NvmlMeter:
                 sampling = Repeated(self.read_j, every_s, "carbonedge-nvml")
                 opened.callback(sampling.stop)
             self._opened = opened.pop_all()
-
-    @property
-    def name(self) -> str:
-        return "nvml"
-
-    @property
-    def method(self) -> MeterMethod:
-        return "measured"
 
     @property
     def counters(self) -> tuple[Counter, ...]:

@@ -45,6 +45,9 @@ class ReplayMeter:
         If it is no such series; the message names the row, from 1.
     """
 
+    name = "replay"
+    method: MeterMethod = "emulated"
+
     def __init__(
         self,
         times_s: Sequence[float],
@@ -105,14 +108,6 @@ class ReplayMeter:
                     energy_j.append(tuple(joules))
         _check(times_s, energy_j, counters, where)
         return cls(times_s, energy_j, counters=counters, clock=clock)
-
-    @property
-    def name(self) -> str:
-        return "replay"
-
-    @property
-    def method(self) -> MeterMethod:
-        return "emulated"
 
     @property
     def counters(self) -> tuple[Counter, ...]:
