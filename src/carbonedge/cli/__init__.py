@@ -9,6 +9,7 @@ import click
 
 from carbonedge.cli.demo import demo
 from carbonedge.cli.intensity import intensity
+from carbonedge.cli.meters import meters
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
@@ -39,7 +40,10 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes, intensity):
+for command in (
+    *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
+    *(meters, intensity),
+):
     cli.add_command(command)
 
 

@@ -1,0 +1,88 @@
+"""Meters by name."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from carbonedge.carbon.energy.meter import Meter
+from carbonedge.carbon.energy.settings import check_settings
+from carbonedge.carbon.energy.together import Together
+from carbonedge.exceptions import MeterUnavailableError
+
+__all__ = ["AUTOMATIC", "METERS", "maker", "open_meter"]
+
+logger = logging.getLogger(__name__)
+
+METERS: Mapping[str, str] = {
+    "rapl": "rapl:RaplMeter",
+    "nvml": "nvml:NvmlMeter",
+    "codecarbon": "codecarbon:CodeCarbonMeter",
+    "model": "model:ModelMeter",
+    "replay": "replay:ReplayMeter.from_csv",
+}
+"""What makes each; its parameters are the settings."""
+
+AUTOMATIC = (("rapl", "model"), ("nvml",))
+"""What ``"auto"`` opens: of each group the first that is there, together."""
+
+
+def open_meter(kind: str, **settings: object) -> Meter:
+    """A meter by its name.
+
+    Parameters
+    ----------
+    kind
+        ``"rapl"``, ``"nvml"``, ``"codecarbon"``, ``"model"``, ``"replay"``, or ``"auto"``: RAPL
+        where it can be read, else the model, and with it NVML where there is a GPU.
+    settings
+        Parameters of the meter's class, of `ReplayMeter.from_csv` for a replay; none for
+        ``"auto"``.
+
+    Raises
+    ------
+    MeterUnavailableError
+        If it is not there; the message has the remedy.
+    ValueError
+        If there is no such meter, or it has no such setting or value of it.
+    """
+    if kind == "auto":
+        check_settings("meter 'auto'", _automatic, settings)
+        return _automatic()
+    if kind not in METERS:
+        known = ", ".join(sorted(["auto", *METERS]))
+        raise ValueError(f"there is no meter {kind!r}: known are {known}")
+    make = maker(kind)
+    check_settings(f"meter {kind!r}", make, settings)
+    return make(**settings)
+
+
+def maker(kind: str) -> Callable[..., Meter]:
+    """What makes a meter of `METERS`; its module is loaded now."""
+    return cast(
+        "Callable[..., Meter]", pkgutil.resolve_name(f"carbonedge.carbon.energy.{METERS[kind]}")
+    )
+
+
+def _automatic() -> Meter:
+    meters: list[Meter] = []
+    missing = []
+    with contextlib.ExitStack() as opened:
+        for group in AUTOMATIC:
+            for kind in group:
+                try:
+                    meters.append(open_meter(kind))
+                except MeterUnavailableError as error:
+                    logger.info("meter %s is left out: %s", kind, error)
+                    missing.append(f"{kind}: {error}")
+                else:
+                    opened.callback(meters[-1].close)
+                    break
+        if not meters:
+            raise MeterUnavailableError("no meter is there. " + "; ".join(missing))
+        meter = meters[0] if len(meters) == 1 else Together(meters)
+        opened.pop_all()
+        return meter
