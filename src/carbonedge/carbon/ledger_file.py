@@ -76,7 +76,7 @@ def open_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
     whole = not (log.exists() and log.stat().st_size)
     reason: Exception | None = None
     for mode in ("mode=ro", "immutable=1") if whole else ("mode=ro",):
-        connection = sqlite3.connect(f"{address}?{mode}", uri=True, timeout=BUSY_S)
+        connection = sqlite3.connect(f"{address}?{mode}", uri=True, isolation_level=None)
         try:
             if _is_blank(connection, place):
                 raise ValueError(f"{os.fspath(path)!r} is empty: it is no ledger")

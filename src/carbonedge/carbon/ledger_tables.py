@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from carbonedge.carbon.entry import Entry
 
 __all__ = [
@@ -14,7 +16,8 @@ __all__ = [
     "KEEP_INTENSITY_SOURCE",
     "KEEP_ORIGIN",
     "SCHEMA",
-    "SUMS",
+    "SUMS_OF_HOURS",
+    "Sums",
     "insert_entries",
     "sums_of_entries",
 ]
@@ -94,8 +97,31 @@ COLUMNS = (
 )
 """Of ``entry``, in the order in which they are written."""
 
-SUMS = ("entries", "first_s", "last_s", *FIGURES, "intensity_j")
-"""What is known of many entries together."""
+
+class Sums(NamedTuple):
+    """What is known of many entries together; all but the first three are sums."""
+
+    entries: int
+    first_s: float
+    last_s: float
+    latency_ms: float
+    cpu_j: float
+    memory_j: float
+    gpu_j: float
+    machine_j: float
+    idle_j: float
+    transfer_j: float
+    operational_g: float
+    embodied_g: float
+    transfer_g: float
+    intensity_j: float
+    """Joules times gCO2eq per kWh."""
+
+
+SUMS_OF_HOURS = (
+    f"SELECT hour, origin_id, intensity_source_id, {', '.join(Sums._fields)} FROM hour_sum"
+)
+"""The query for `Sums` by hour, origin and intensity source."""
 
 KEEP_ORIGIN = (
     "INSERT OR IGNORE INTO origin (node, zone, model, plan, stage, pue, energy_source, method) "
@@ -122,7 +148,7 @@ def insert_entries(count: int) -> str:
 
 
 def sums_of_entries(where: str) -> str:
-    """The query for `SUMS` of some entries by hour, origin and intensity source."""
+    """The same query, of some entries one by one."""
     sums = ", ".join(f"SUM({figure})" for figure in FIGURES)
     return (
         f"SELECT CAST(time_s / {HOUR_S} AS INTEGER), origin_id, intensity_source_id, "
@@ -133,10 +159,10 @@ def sums_of_entries(where: str) -> str:
 
 
 ADD_SUMS = (
-    f"INSERT INTO hour_sum (hour, origin_id, intensity_source_id, {', '.join(SUMS)}) "
+    f"INSERT INTO hour_sum (hour, origin_id, intensity_source_id, {', '.join(Sums._fields)}) "
     f"{sums_of_entries('id > ?')} "
     "ON CONFLICT (hour, origin_id, intensity_source_id) DO UPDATE SET "
     "first_s = MIN(first_s, excluded.first_s), last_s = MAX(last_s, excluded.last_s), "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in ("entries", *SUMS[3:]))
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in ("entries", *Sums._fields[3:]))
 )
 """Takes the entries after an id into ``hour_sum``."""

@@ -1,0 +1,147 @@
+"""What a ledger holds of some time."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from carbonedge.carbon.entry import Origin
+from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind, seconds
+from carbonedge.carbon.ledger_file import open_to_read
+from carbonedge.carbon.ledger_tables import HOUR_S, SUMS_OF_HOURS, Sums, sums_of_entries
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = ["Cell", "IntensitySource", "Window", "read_window"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntensitySource:
+    """Where carbon intensities are from; the parameters are those of `Intensity`."""
+
+    zone: str
+    source: str
+    kind: Kind
+    accounting: Accounting
+    factors: Factors
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The entries of an hour with one origin and one intensity source.
+
+    Parameters
+    ----------
+    hour
+        Whole hours since 1970.
+    origin, source
+        What they have in common.
+    sums
+        What they come to.
+    """
+
+    hour: int
+    origin: Origin
+    source: IntensitySource
+    sums: Sums
+
+    @property
+    def energy_j(self) -> float:
+        """Of the nodes, without PUE."""
+        sums = self.sums
+        return sums.cpu_j + sums.memory_j + sums.gpu_j + sums.machine_j
+
+    @property
+    def emissions_g(self) -> float:
+        """Operational and embodied, transfers in."""
+        return self.sums.operational_g + self.sums.embodied_g + self.sums.transfer_g
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a ledger holds from one time until another.
+
+    Parameters
+    ----------
+    since_s, until_s
+        The half-open time that was asked for, in seconds since 1970; infinite where it has
+        no end.
+    cells
+        All entries whose stage began in it.
+    origins
+        All of the ledger, whenever they ran.
+    """
+
+    since_s: float
+    until_s: float
+    cells: tuple[Cell, ...]
+    origins: tuple[Origin, ...]
+
+
+def read_window(
+    path: str | os.PathLike[str],
+    since: datetime | float | None = None,
+    until: datetime | float | None = None,
+) -> Window:
+    """Read a ledger, also while it is written to, at one moment.
+
+    Parameters
+    ----------
+    path
+        The ledger.
+    since, until
+        The half-open time, as aware datetimes or in seconds since 1970; all there is where
+        left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no ledger, or the time does not end after it starts.
+    """
+    since_s = -math.inf if since is None else seconds(since)
+    until_s = math.inf if until is None else seconds(until)
+    if since_s >= until_s:
+        raise ValueError(f"since {since_s:.0f} s is not before until {until_s:.0f} s")
+    connection = open_to_read(path)
+    try:
+        connection.execute("BEGIN")
+        origins = {id_: Origin(*values) for id_, *values in _rows(connection, "origin")}
+        sources = {
+            id_: IntensitySource(*values) for id_, *values in _rows(connection, "intensity_source")
+        }
+        cells = tuple(
+            Cell(hour, origins[origin], sources[source], Sums(*sums))
+            for hour, origin, source, *sums in _sums(connection, since_s, until_s)
+        )
+    finally:
+        connection.close()
+    return Window(since_s, until_s, cells, tuple(origins.values()))
+
+
+def _rows(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
+    return connection.execute(f"SELECT * FROM {table}")
+
+
+def _sums(
+    connection: sqlite3.Connection, since_s: float, until_s: float
+) -> Iterator[tuple[int | float, ...]]:
+    """Hours as they were summed when written, and what is cut off of others entry by entry."""
+    first = math.ceil(since_s / HOUR_S) if since_s > -math.inf else -1
+    stop = math.floor(until_s / HOUR_S) if until_s < math.inf else math.inf
+    if first < stop:
+        yield from connection.execute(
+            f"{SUMS_OF_HOURS} WHERE hour >= ? AND hour < ?", (first, stop)
+        )
+        cut_off = [(since_s, first * HOUR_S), (stop * HOUR_S, until_s)]
+    else:
+        cut_off = [(since_s, until_s)]
+    for begin, end in cut_off:
+        if begin < end:
+            yield from connection.execute(
+                sums_of_entries("time_s >= ? AND time_s < ?"), (begin, end)
+            )
