@@ -22,6 +22,7 @@ __all__ = [
     "Grouping",
     "IntensityUse",
     "Report",
+    "methods_text",
     "report",
     "summary",
     "time_text",
@@ -122,13 +123,8 @@ class Group:
 
     @property
     def method(self) -> str:
-        """How its grams came about, in words such as ``"62 % measured, 38 % modelled"``."""
-        if len(self.g_by_method) <= 1 or not self.emissions_g:
-            return ", ".join(self.g_by_method) or "nothing"
-        shares = {name: g / self.emissions_g for name, g in self.g_by_method.items()}
-        if max(shares.values()) == 1:
-            return max(shares, key=lambda name: shares[name])
-        return ", ".join(f"{100 * share:.3g} % {name}" for name, share in shares.items() if share)
+        """How its grams came about, in words."""
+        return methods_text(self.g_by_method)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -177,12 +173,15 @@ class IntensityUse:
         Their emissions, PUE in.
     intensity_g_per_kwh
         The mean over that energy; ``None`` where none was used.
+    method
+        How their joules came about, in words.
     """
 
     source: IntensitySource
     energy_j: float
     operational_g: float
     intensity_g_per_kwh: float | None
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +233,7 @@ class Report:
                     "energy_j": use.energy_j,
                     "operational_g": use.operational_g,
                     "intensity_g_per_kwh": use.intensity_g_per_kwh,
+                    "method": use.method,
                 }
                 for use in self.intensity_sources
             ],
@@ -294,6 +294,15 @@ def summary(window: Window, *, by: Grouping | None = None, mixed: bool = False) 
         pue=_highest_pue(cells),
         without_embodied=_without_embodied(cells),
     )
+
+
+def methods_text(g_by_method: Mapping[MeterMethod, float]) -> str:
+    """How grams came about, in words such as ``"62 % measured, 38 % modelled"``."""
+    total_g = math.fsum(g_by_method.values())
+    behind = {name: g for name, g in g_by_method.items() if g} if total_g else g_by_method
+    if len(behind) <= 1 or not total_g:
+        return ", ".join(behind) or "nothing"
+    return ", ".join(f"{100 * g / total_g:.3g} % {name}" for name, g in behind.items())
 
 
 def time_text(time_s: float | None) -> str | None:
@@ -418,10 +427,23 @@ def _intensity_uses(cells: Iterable[Cell]) -> tuple[IntensityUse, ...]:
     for cell in cells:
         used.setdefault(cell.source, []).append(cell)
     uses = [
-        IntensityUse(source, *_operational(members), _mean_intensity(members))
+        IntensityUse(
+            source,
+            *_operational(members),
+            _mean_intensity(members),
+            methods_text(_operational_by_method(members)),
+        )
         for source, members in used.items()
     ]
     return tuple(sorted(uses, key=lambda use: -use.operational_g))
+
+
+def _operational_by_method(cells: Iterable[Cell]) -> dict[MeterMethod, float]:
+    grams: dict[MeterMethod, float] = {}
+    for cell in cells:
+        method = cell.origin.method
+        grams[method] = grams.get(method, 0.0) + cell.sums.operational_g
+    return grams
 
 
 def _operational(cells: Sequence[Cell]) -> tuple[float, float]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from carbonedge.carbon.report import Report
+from carbonedge.carbon.energy.meter import MeterMethod
+from carbonedge.carbon.report import Report, methods_text
 from carbonedge.units import J_PER_KWH
 
 __all__ = ["FUNCTIONAL_UNIT", "Figure", "Sci", "sci"]
 
 FUNCTIONAL_UNIT = "one inference"
+MOST_NAMES = 6
 
 ALWAYS_LEFT_OUT = (
     "what nodes draw between inferences",
@@ -102,3 +104,105 @@ def sci(report: Report) -> Sci:
         left_out=(*_left_out(report), *ALWAYS_LEFT_OUT),
     )
     return replace(scored, figures=tuple(_figures(report, scored)))
+
+
+def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
+    total, energy = report.total, report.total.energy
+    methods: dict[MeterMethod, float] = {}
+    for use in report.energy_sources:
+        methods[use.method] = methods.get(use.method, 0.0) + use.operational_g
+    links = "emulated" if set(methods) == {"emulated"} else "modelled"
+    yield Figure(
+        "E",
+        "energy of nodes, PUE in",
+        (energy.nodes_j + energy.overhead_j) / J_PER_KWH,
+        "kWh",
+        _listed(f"{use.source} ({use.method})" for use in report.energy_sources),
+    )
+    yield Figure(
+        "E", "energy of links", energy.transfer_j / J_PER_KWH, "kWh", f"J per MB x MB ({links})"
+    )
+    yield Figure(
+        "I",
+        "carbon intensity, mean over the energy of nodes",
+        total.intensity_g_per_kwh,
+        "gCO2eq/kWh",
+        _listed(
+            f"location-based, {use.source.accounting}, {use.source.factors}, {use.source.kind}: "
+            f"{use.source.source}"
+            for use in report.intensity_sources
+        ),
+    )
+    if total.transfer_g:
+        methods[links] = methods.get(links, 0.0) + total.transfer_g
+    yield Figure(
+        "O",
+        "operational emissions, links in",
+        scored.operational_g,
+        "gCO2eq",
+        f"sum of E x I at its time ({methods_text(methods)})",
+    )
+    yield Figure(
+        "M",
+        "embodied emissions",
+        scored.embodied_g,
+        "gCO2eq",
+        f"grams per hour of a node x time of its stages ({links})",
+    )
+    yield Figure("R", FUNCTIONAL_UNIT, scored.inferences, "inferences", "counted")
+    yield Figure(
+        "SCI",
+        "(O + M) per R",
+        scored.score_g,
+        "gCO2eq per inference",
+        total.method,
+    )
+
+
+def _boundary(report: Report) -> Iterator[str]:
+    energy = report.total.energy
+    parts = {
+        "CPU": energy.cpu_j,
+        "memory": energy.memory_j,
+        "GPU": energy.gpu_j,
+        "whole machines": energy.machine_j,
+    }
+    used = [name for name, joules in parts.items() if joules]
+    if used:
+        idle = f", {100 * energy.idle_j / energy.nodes_j:.3g} % of it idle draw"
+        yield f"energy of {', '.join(used)} while stages ran{idle if energy.idle_j else ''}"
+    if energy.overhead_j:
+        yield f"overhead of facilities, PUE up to {max(report.pue.values()):g}"
+    if energy.transfer_j:
+        yield "energy of links that tensors crossed"
+    if report.total.embodied_g:
+        nodes = [node for node in report.pue if node not in report.without_embodied]
+        yield f"embodied carbon of {_listed(nodes)}, by the time of their stages"
+
+
+def _left_out(report: Report) -> Iterator[str]:
+    energy = report.total.energy
+    if not energy.machine_j:
+        parts = {"CPU": energy.cpu_j, "memory": energy.memory_j, "GPU": energy.gpu_j}
+        unused = [name for name, joules in parts.items() if not joules]
+        if unused:
+            yield f"energy of {', '.join(unused)}, of which none was counted"
+    bare = [node for node, pue in report.pue.items() if pue == 1]
+    if bare:
+        yield f"overhead of the facilities of {_listed(bare)}, whose PUE is 1"
+    if energy.transfer_j:
+        yield "networking equipment beyond the energy of links"
+    else:
+        yield "networking equipment: no energy of links was counted"
+    if report.without_embodied:
+        yield f"embodied carbon of {_listed(report.without_embodied)}, for which none is given"
+    if any(use.source.factors == "direct" for use in report.intensity_sources):
+        yield "emissions of fuel supply and of building power plants: factors are direct"
+
+
+def _listed(names: Iterable[str]) -> str:
+    """All of them once; the first few where there are many."""
+    different = list(dict.fromkeys(names))
+    more = len(different) - MOST_NAMES
+    shown = different if more <= 0 else [*different[:MOST_NAMES], f"{more} more"]
+    return "; ".join(shown) if any(", " in name for name in shown) else ", ".join(shown)

@@ -11,6 +11,7 @@ from carbonedge.cli.demo import demo
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
+from carbonedge.cli.report import report
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
 from carbonedge.cli.split import split
@@ -38,7 +39,7 @@ def cli() -> None:
     """Plan, schedule and run ONNX models on unlike edge nodes at the least carbon."""
 
 
-for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes):
+for command in (demo, run, plan, profile, split, verify, schedule, sweep, nodes, report):
     cli.add_command(command)
 
 
