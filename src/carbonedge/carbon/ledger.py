@@ -64,7 +64,7 @@ class Ledger:
         self._most_pending = slots("most_pending", most_pending)
         self._reset()
         try:
-            self._writer = LedgerWriter(self._path)
+            self._connected()
         except sqlite3.Error as error:
             self._say_trouble(str(error))
         self._start()
@@ -163,9 +163,8 @@ class Ledger:
         while due > 0:
             batch = [self._pending.popleft() for _ in range(min(due, BATCH))]
             try:
-                self._writer = self._writer or LedgerWriter(self._path)
-                refused_now = self._writer.write(batch)
-            except (sqlite3.Error, ValueError) as error:
+                refused_now = self._connected().write(batch)
+            except (sqlite3.Error, OSError, ValueError) as error:
                 self._pending.extendleft(reversed(batch))
                 self._release()
                 self._say_trouble(str(error))
@@ -177,9 +176,14 @@ class Ledger:
         if self._lost > self._lost_seen:
             self._say_trouble(refused[0] if refused else "entries come faster than it is written")
             self._lost_seen = self._lost
-        else:
+        elif self._writer is not None:
             self._say_over("written again")
         return True
+
+    def _connected(self) -> LedgerWriter:
+        if self._writer is None:
+            self._writer = LedgerWriter(self._path)
+        return self._writer
 
     def _release(self) -> None:
         if self._writer is not None:
@@ -230,9 +234,12 @@ class Ledger:
 
 _open: set[Ledger] = set()
 _forking: list[Ledger] = []
+_one_fork = threading.Lock()
+"""At a time: two threads may fork at once."""
 
 
 def _before_fork() -> None:
+    _one_fork.acquire()
     _forking[:] = _open
     for ledger in _forking:
         ledger._before_fork()
@@ -241,11 +248,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _forking:
         _forking.pop()._after_fork_in_parent()
+    _one_fork.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop()._after_fork_in_child()
+    _one_fork.release()
 
 
 def _close_all() -> None:

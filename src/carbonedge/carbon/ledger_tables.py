@@ -147,11 +147,11 @@ def insert_entries(count: int) -> str:
     return f"INSERT INTO entry ({', '.join(COLUMNS)}) VALUES {', '.join([row] * count)}"
 
 
-def sums_of_entries(where: str) -> str:
-    """The same query, of some entries one by one."""
+def sums_of_entries(where: str, step_s: float = HOUR_S) -> str:
+    """The same query, of some entries one by one and in steps of any length."""
     sums = ", ".join(f"SUM({figure})" for figure in FIGURES)
     return (
-        f"SELECT CAST(time_s / {HOUR_S} AS INTEGER), origin_id, intensity_source_id, "
+        f"SELECT CAST(time_s / {step_s} AS INTEGER), origin_id, intensity_source_id, "
         f"COUNT(*), MIN(time_s), MAX(time_s), {sums}, "
         "SUM((cpu_j + memory_j + gpu_j + machine_j) * intensity_g_per_kwh) "
         f"FROM entry WHERE {where} GROUP BY 1, 2, 3"

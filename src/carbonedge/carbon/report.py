@@ -347,7 +347,7 @@ def _groups(window: Window, by: Grouping) -> tuple[Group, ...]:
 
 def _name(cell: Cell, by: Grouping) -> str:
     if by == "hour":
-        return str(time_text(cell.hour * HOUR_S))
+        return str(time_text(cell.start_s // HOUR_S * HOUR_S))
     return str(getattr(cell.origin, by))
 
 
@@ -409,8 +409,9 @@ def _by_method(cells: Iterable[Cell]) -> dict[MeterMethod, float]:
         grams.setdefault(method, []).append(sums.operational_g)
         others_g = sums.embodied_g + sums.transfer_g
         if others_g:
-            others = "emulated" if method == "emulated" else "modelled"
-            grams.setdefault(others, []).append(others_g)
+            grams.setdefault("emulated" if method == "emulated" else "modelled", []).append(
+                others_g
+            )
     return {method: math.fsum(grams[method]) for method in METHODS if method in grams}
 
 

@@ -111,7 +111,7 @@ def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
     methods: dict[MeterMethod, float] = {}
     for use in report.energy_sources:
         methods[use.method] = methods.get(use.method, 0.0) + use.operational_g
-    links = "emulated" if set(methods) == {"emulated"} else "modelled"
+    links: MeterMethod = "emulated" if set(methods) == {"emulated"} else "modelled"
     yield Figure(
         "E",
         "energy of nodes, PUE in",
@@ -127,11 +127,7 @@ def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
         "carbon intensity, mean over the energy of nodes",
         total.intensity_g_per_kwh,
         "gCO2eq/kWh",
-        _listed(
-            f"location-based, {use.source.accounting}, {use.source.factors}, {use.source.kind}: "
-            f"{use.source.source}"
-            for use in report.intensity_sources
-        ),
+        _intensities(report),
     )
     if total.transfer_g:
         methods[links] = methods.get(links, 0.0) + total.transfer_g
@@ -156,6 +152,20 @@ def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
         scored.score_g,
         "gCO2eq per inference",
         total.method,
+    )
+
+
+def _intensities(report: Report) -> str:
+    sorts: dict[str, dict[str, list[str]]] = {}
+    for use in report.intensity_sources:
+        source = use.source
+        sort = f"location-based, {source.accounting}, {source.factors} factors"
+        kinds = sorts.setdefault(sort, {}).setdefault(source.source, [])
+        if source.kind not in kinds:
+            kinds.append(source.kind)
+    return "; ".join(
+        f"{sort}: " + _listed(f"{name} ({', '.join(kinds)})" for name, kinds in sources.items())
+        for sort, sources in sorts.items()
     )
 
 

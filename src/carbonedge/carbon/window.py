@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from carbonedge._validation import positive
 from carbonedge.carbon.entry import Origin
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind, seconds
 from carbonedge.carbon.ledger_file import open_to_read
@@ -33,19 +34,19 @@ class IntensitySource:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The entries of an hour with one origin and one intensity source.
+    """The entries of an hour, or another step of time, with one origin and intensity source.
 
     Parameters
     ----------
-    hour
-        Whole hours since 1970.
+    start_s
+        When the step began, in seconds since 1970.
     origin, source
         What they have in common.
     sums
         What they come to.
     """
 
-    hour: int
+    start_s: float
     origin: Origin
     source: IntensitySource
     sums: Sums
@@ -71,6 +72,8 @@ class Window:
     since_s, until_s
         The half-open time that was asked for, in seconds since 1970; infinite where it has
         no end.
+    step_s
+        How long a step is that entries are summed over.
     cells
         All entries whose stage began in it.
     origins
@@ -79,6 +82,7 @@ class Window:
 
     since_s: float
     until_s: float
+    step_s: float
     cells: tuple[Cell, ...]
     origins: tuple[Origin, ...]
 
@@ -87,6 +91,8 @@ def read_window(
     path: str | os.PathLike[str],
     since: datetime | float | None = None,
     until: datetime | float | None = None,
+    *,
+    step_s: float = HOUR_S,
 ) -> Window:
     """Read a ledger, also while it is written to, at one moment.
 
@@ -97,30 +103,45 @@ def read_window(
     since, until
         The half-open time, as aware datetimes or in seconds since 1970; all there is where
         left out.
+    step_s
+        What to sum over. Hours are summed already; anything else takes longer.
 
     Raises
     ------
     ValueError
-        If there is no ledger, or the time does not end after it starts.
+        If there is no ledger, the time does not end after it starts, or a step is not above 0.
     """
+    import sqlite3
+
+    step_s = positive("step_s", step_s)
     since_s = -math.inf if since is None else seconds(since)
     until_s = math.inf if until is None else seconds(until)
     if since_s >= until_s:
         raise ValueError(f"since {since_s:.0f} s is not before until {until_s:.0f} s")
     connection = open_to_read(path)
     try:
-        connection.execute("BEGIN")
-        origins = {id_: Origin(*values) for id_, *values in _rows(connection, "origin")}
-        sources = {
-            id_: IntensitySource(*values) for id_, *values in _rows(connection, "intensity_source")
-        }
-        cells = tuple(
-            Cell(hour, origins[origin], sources[source], Sums(*sums))
-            for hour, origin, source, *sums in _sums(connection, since_s, until_s)
-        )
+        cells, origins = _read(connection, since_s, until_s, step_s)
+    except sqlite3.DatabaseError as error:
+        raise ValueError(f"cannot read the ledger {os.fspath(path)!r}: {error}") from error
     finally:
         connection.close()
-    return Window(since_s, until_s, cells, tuple(origins.values()))
+    return Window(since_s, until_s, step_s, cells, origins)
+
+
+def _read(
+    connection: sqlite3.Connection, since_s: float, until_s: float, step_s: float
+) -> tuple[tuple[Cell, ...], tuple[Origin, ...]]:
+    # One transaction sees one moment, whatever is written meanwhile.
+    connection.execute("BEGIN")
+    origins = {id_: Origin(*values) for id_, *values in _rows(connection, "origin")}
+    sources = {
+        id_: IntensitySource(*values) for id_, *values in _rows(connection, "intensity_source")
+    }
+    cells = tuple(
+        Cell(step * step_s, origins[origin], sources[source], Sums(*sums))
+        for step, origin, source, *sums in _sums(connection, since_s, until_s, step_s)
+    )
+    return cells, tuple(origins.values())
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
@@ -128,20 +149,22 @@ def _rows(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
 
 
 def _sums(
-    connection: sqlite3.Connection, since_s: float, until_s: float
-) -> Iterator[tuple[int | float, ...]]:
+    connection: sqlite3.Connection, since_s: float, until_s: float, step_s: float
+) -> Iterator[tuple[Any, ...]]:
     """Hours as they were summed when written, and what is cut off of others entry by entry."""
-    first = math.ceil(since_s / HOUR_S) if since_s > -math.inf else -1
-    stop = math.floor(until_s / HOUR_S) if until_s < math.inf else math.inf
+    first, stop = math.inf, -math.inf
+    if step_s == HOUR_S:
+        first = float(math.ceil(since_s / HOUR_S)) if since_s > -math.inf else since_s
+        stop = float(math.floor(until_s / HOUR_S)) if until_s < math.inf else until_s
     if first < stop:
         yield from connection.execute(
             f"{SUMS_OF_HOURS} WHERE hour >= ? AND hour < ?", (first, stop)
         )
-        cut_off = [(since_s, first * HOUR_S), (stop * HOUR_S, until_s)]
+        one_by_one = [(since_s, first * HOUR_S), (stop * HOUR_S, until_s)]
     else:
-        cut_off = [(since_s, until_s)]
-    for begin, end in cut_off:
+        one_by_one = [(since_s, until_s)]
+    for begin, end in one_by_one:
         if begin < end:
             yield from connection.execute(
-                sums_of_entries("time_s >= ? AND time_s < ?"), (begin, end)
+                sums_of_entries("time_s >= ? AND time_s < ?", step_s), (begin, end)
             )

@@ -23,7 +23,7 @@ __all__ = ["report"]
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-class _Moment(click.ParamType):
+class _Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A time as ISO 8601, UTC unless it says otherwise, or so long ago; in seconds since 1970."""
 
     name = "time"
@@ -96,7 +96,7 @@ def report(
     window = read_window(ledger, since, until)
     reported = summary(window, by=by, mixed=mixed)
     if html_path is not None:
-        page = report_page(window, mixed=mixed)
+        page = report_page(ledger, window, mixed=mixed)
         with writing("the page", html_path):
             Path(html_path).write_text(page, encoding="utf-8")
     if as_json:
