@@ -7,14 +7,13 @@ import os
 import random
 import signal
 import sqlite3
-import stat
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
@@ -23,13 +22,12 @@ import pytest
 from entries import NOON_S, entry, intensity, origin
 from hypothesis import given
 from hypothesis import strategies as st
+from locks import lock, unlock
 
 from carbonedge.carbon.ledger import Ledger
 from carbonedge.carbon.ledger_file import APPLICATION_ID, VERSION
 from carbonedge.carbon.ledger_tables import COLUMNS, Sums, sums_of_entries
 from carbonedge.carbon.ledger_writer import LedgerWriter
-
-NOBODY = 65534
 
 
 def rows(path: Path, query: str) -> list[tuple[float, ...]]:
@@ -298,43 +296,19 @@ def test_a_full_disk_is_a_counted_loss_that_ends_when_there_is_room(tmp_path: Pa
     assert_sound(path)
 
 
-@pytest.fixture
-def locked_folder() -> Iterator[Path]:
-    """A folder in which nothing may be written until it is unlocked; not even by root."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
-        unlock(folder)
-
-
-def lock(folder: Path) -> None:
-    for path in (*folder.iterdir(), folder):
-        path.chmod(path.stat().st_mode & ~0o222)
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
-
-
-def unlock(folder: Path) -> None:
-    if os.getuid() == 0:
-        os.seteuid(0)
-    for path in (folder, *folder.iterdir()):
-        path.chmod(path.stat().st_mode | stat.S_IWUSR)
-
-
 def test_a_read_only_ledger_is_a_counted_loss_that_ends_when_it_may_be_written(
-    locked_folder: Path, caplog: pytest.LogCaptureFixture
+    guarded_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = locked_folder / "ledger.db"
+    path = guarded_folder / "ledger.db"
     Ledger(path).close()
-    lock(locked_folder)
+    lock(guarded_folder)
     ledger = Ledger(path, flush_every_s=3600, most_pending=10)
     for number in range(25):
         ledger.append(entry(inference=number))
     assert not ledger.flush()
     assert (ledger.written, ledger.lost) == (0, 15)
     assert len(warnings_of(caplog)) == 1
-    unlock(locked_folder)
+    unlock(guarded_folder)
     assert ledger.flush()
     ledger.close()
     assert inferences(path) == list(range(10))
@@ -344,11 +318,11 @@ def test_a_read_only_ledger_is_a_counted_loss_that_ends_when_it_may_be_written(
 
 
 def test_what_cannot_be_written_until_the_end_is_counted_and_said(
-    locked_folder: Path, caplog: pytest.LogCaptureFixture
+    guarded_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = locked_folder / "ledger.db"
+    path = guarded_folder / "ledger.db"
     Ledger(path).close()
-    lock(locked_folder)
+    lock(guarded_folder)
     with Ledger(path, flush_every_s=3600) as ledger:
         for number in range(7):
             ledger.append(entry(inference=number))
@@ -499,10 +473,10 @@ def test_a_path_in_no_folder_is_refused(tmp_path: Path) -> None:
         Ledger(tmp_path / "nowhere" / "ledger.db")
 
 
-def test_a_folder_that_may_not_be_written_in_is_refused(locked_folder: Path) -> None:
-    lock(locked_folder)
+def test_a_folder_that_may_not_be_written_in_is_refused(guarded_folder: Path) -> None:
+    lock(guarded_folder)
     with pytest.raises(ValueError, match="you may not write in its folder"):
-        Ledger(locked_folder / "ledger.db")
+        Ledger(guarded_folder / "ledger.db")
 
 
 def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ __all__ = ["Ledger"]
 
 logger = logging.getLogger(__name__)
 
-BATCH = 20_000
-"""Most entries of one transaction; other processes write between two."""
+MOST_AT_ONCE = 20_000
+"""Entries of one transaction; other processes write between two."""
+FEWEST_AT_ONCE = 100
+"""Where there is hardly room left."""
 
 
 class Ledger:
@@ -77,6 +79,7 @@ class Ledger:
         self._lost_seen = 0
         self._lost_before = 0
         self._in_trouble = False
+        self._at_once = MOST_AT_ONCE
         self._writer: LedgerWriter | None = None
         self._writing = threading.Lock()
         self._losing = threading.Lock()
@@ -161,14 +164,16 @@ class Ledger:
         due = len(self._pending)
         refused: list[str] = []
         while due > 0:
-            batch = [self._pending.popleft() for _ in range(min(due, BATCH))]
+            batch = [self._pending.popleft() for _ in range(min(due, self._at_once))]
             try:
                 refused_now = self._connected().write(batch)
             except (sqlite3.Error, OSError, ValueError) as error:
                 self._pending.extendleft(reversed(batch))
+                self._at_once = max(self._at_once // 2, FEWEST_AT_ONCE)
                 self._release()
                 self._say_trouble(str(error))
                 return False
+            self._at_once = MOST_AT_ONCE
             self._written += len(batch) - len(refused_now)
             self._lose(len(refused_now))
             refused += refused_now

@@ -103,7 +103,8 @@ def _check_place(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(len(MAGIC))
     except FileNotFoundError:
-        if not os.access(path.parent, os.W_OK):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(path.parent, os.W_OK, effective_ids=effective):
             raise ValueError(
                 f"cannot make the ledger {str(path)!r}: you may not write in its folder"
             ) from None
