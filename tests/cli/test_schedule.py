@@ -10,7 +10,7 @@ import pytest
 from command_line import assert_one_line, call
 
 from carbonedge import MODES, Cluster, Scheduler, Task
-from carbonedge.cli import tables
+from carbonedge.cli import console
 from carbonedge.scheduling import SCORINGS
 
 TIMED = """
@@ -189,7 +189,7 @@ def test_times_assumed_of_many_nodes_stay_short(capsys: pytest.CaptureFixture[st
 def test_long_names_fold_and_leave_the_numbers(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "PLAIN_WIDTH", width)
+    monkeypatch.setattr(console, "PLAIN_WIDTH", width)
     long = TIMED.replace("node-green", "green-" * 20).replace("254.85", "1e12")
     Path("cluster.toml").write_text(long.replace("node-medium", "medium-" * 20))
     _, out, _ = call(capsys, *SCHEDULE, "--max-load", "0", "--cpu-cores", "0.4")

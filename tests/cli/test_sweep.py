@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from command_line import assert_one_line, call
 
-from carbonedge.cli import tables
+from carbonedge.cli import console
 
 TIMED = """
 [[node]]
@@ -59,7 +59,7 @@ def test_a_table_of_both_scorings_and_where_they_change(
 def test_long_names_fold_and_leave_the_numbers(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "PLAIN_WIDTH", width)
+    monkeypatch.setattr(console, "PLAIN_WIDTH", width)
     Path("cluster.toml").write_text(TIMED.replace("node-high", "node-" * 20))
     _, out, _ = call(capsys, *SWEEP)
     first = next(line for line in out.splitlines() if line.startswith("0.00"))

@@ -1,15 +1,14 @@
-"""What all printed tables have in common."""
+"""The terminal, and tables that fit it."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from carbonedge.experiments.sweep import SWEPT
-
-__all__ = ["LEAST_WIDTH", "fold_text", "new_console", "new_table"]
+__all__ = ["LEAST_WIDTH", "fold_text", "plain_table", "to_stdout"]
 
 PLAIN_WIDTH = 120
 """Of output that goes to no terminal, where rich would assume 80."""
@@ -17,37 +16,9 @@ PLAIN_WIDTH = 120
 LEAST_WIDTH = 80
 """Of tables of numbers: in a narrower terminal lines break, for a number cut short misleads."""
 
-TEXT_COLUMNS = (
-    "",
-    "mode",
-    "placement",
-    "node use",
-    "node",
-    "zone",
-    "link",
-    "then crosses",
-    "runs on",
-    "baseline",
-    "passed over",
-    "type",
-    "slowest",
-    "why",
-    "file",
-    "takes",
-    "gives",
-    "model",
-    "hour",
-    "how",
-    "energy by",
-    "intensity by",
-    "what",
-    "unit",
-    *SWEPT,
-)
 
-
-def new_console(least_width: int = 0) -> Console:
-    """A console on stdout, as wide as the terminal but at least so wide."""
+def to_stdout(least_width: int = 0) -> Console:
+    """A console that prints what it is given as it is, as wide as the terminal."""
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     # Names are the user's: brackets and colons in them mean nothing to rich.
     console = Console(width=width, highlight=False, markup=False, emoji=False)
@@ -55,17 +26,17 @@ def new_console(least_width: int = 0) -> Console:
     return console
 
 
+def plain_table(columns: Sequence[str], text: Collection[str]) -> Table:
+    """A table without lines; columns of text stand to the left, numbers to the right."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        is_text = column in text
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
+    return table
+
+
 def fold_text(table: Table) -> None:
     """Names that are too wide fold before a number gives way."""
     for column in table.columns:
         column.no_wrap = column.justify == "right"
         column.overflow = "fold"
-
-
-def new_table(*columns: str) -> Table:
-    """A table without lines, its numbers to the right."""
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        text = column in TEXT_COLUMNS
-        table.add_column(column, justify="left" if text else "right", no_wrap=text)
-    return table

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from carbonedge.carbon.report import Group, Report, time_text
 from carbonedge.carbon.sci import Figure, Sci
-from carbonedge.cli.console import LEAST_WIDTH, fold_text, new_console, new_table
+from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
 from carbonedge.experiments.figures import mass_unit
 
 __all__ = ["number", "print_csv", "print_report", "print_sci", "window_text", "with_unit"]
@@ -29,14 +29,18 @@ CSV_COLUMNS = (
 
 def print_report(report: Report) -> None:
     """Print the groups, the total, and what lies behind them."""
-    console = new_console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     if not report.total.stages:
         console.print(f"No stage ran {window_text(report)}.", soft_wrap=True)
         return
     unit, unit_g = mass_unit(report.total.emissions_g)
-    table = new_table(
-        *(report.by or "", "inferences", "ms", "J", "g/kWh", "embodied", "links"),
-        *(f"{unit}CO2eq", "inf/g", "how"),
+    name = report.by or ""
+    table = plain_table(
+        (
+            *(name, "inferences", "ms", "J", "g/kWh", "embodied", "links"),
+            *(f"{unit}CO2eq", "inf/g", "how"),
+        ),
+        (name, "how"),
     )
     table.collapse_padding = True
     fold_text(table)
@@ -103,7 +107,7 @@ def _notes(report: Report, unit: str) -> Iterator[str]:
 
 
 def _energy_table(report: Report, unit: str, unit_g: float) -> Table:
-    table = new_table("energy by", "J", f"{unit}CO2eq", "%", "how")
+    table = plain_table(("energy by", "J", f"{unit}CO2eq", "%", "how"), ("energy by", "how"))
     fold_text(table)
     for use in report.energy_sources:
         share = _percentage(use.operational_g, report.total.operational_g)
@@ -113,7 +117,10 @@ def _energy_table(report: Report, unit: str, unit_g: float) -> Table:
 
 
 def _intensity_table(report: Report, unit: str, unit_g: float) -> Table:
-    table = new_table("intensity by", "zone", "type", "g/kWh", "J", f"{unit}CO2eq", "%", "how")
+    table = plain_table(
+        ("intensity by", "zone", "kind", "g/kWh", "J", f"{unit}CO2eq", "%", "how"),
+        ("intensity by", "zone", "kind", "how"),
+    )
     fold_text(table)
     for use in report.intensity_sources:
         source = use.source
@@ -132,10 +139,10 @@ def _intensity_table(report: Report, unit: str, unit_g: float) -> Table:
 
 def print_sci(sci: Sci) -> None:
     """Print the score, its terms, what is counted and what is left out."""
-    console = new_console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     console.print()
     console.print("SCI by ISO/IEC 21031:2024, (O + M) per R:", soft_wrap=True)
-    table = new_table("", "what", "value", "unit", "how")
+    table = plain_table(("", "what", "value", "unit", "how"), ("", "what", "unit", "how"))
     fold_text(table)
     for figure in sci.figures:
         value, unit = with_unit(figure)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
 from carbonedge.cluster import Cluster
 from carbonedge.experiments.comparison import NOTE, Comparison
 from carbonedge.experiments.front import Front
@@ -35,12 +35,6 @@ __all__ = [
     "print_verification",
     "progress",
 ]
-
-PLAIN_WIDTH = 120
-"""Of output that goes to no terminal, where rich would assume 80."""
-
-LEAST_WIDTH = 80
-"""Of tables of numbers: in a narrower terminal lines break, for a number cut short misleads."""
 
 MOST_TIMES = 8
 MOST_PLANS = 20
@@ -83,11 +77,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the table of modes, the split and how true it is."""
-    console = _console()
+    console = to_stdout()
     table = _table(
         "mode", "placement", "node use", "ms median", "ms p95", "J", "gCO2eq", "inf/g", "us/task"
     )
-    _fold_text(table)
+    fold_text(table)
     for row in comparison.rows:
         table.add_row(
             row.mode,
@@ -121,9 +115,9 @@ def print_comparison(comparison: Comparison) -> None:
 
 def print_plan(plan: Plan) -> None:
     """Print the stages of a plan and what crosses between them."""
-    console = _console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     table = _table("stage", "node", "operators", "MB", "ms", "J", "gCO2eq", "then crosses")
-    _fold_text(table)
+    fold_text(table)
     ways = [*plan.transfers, plan.outputs]
     if plan.inputs is not None:
         table.add_row("", plan.inputs.source, *[""] * 5, _crossing(plan.inputs))
@@ -169,11 +163,11 @@ def _proof(plan: Plan) -> str:
 
 def print_front(front: Front) -> None:
     """Print the plans that none betters, and what splitting buys over the baselines."""
-    console = _console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     plans = front.plans
     shown = _evenly(len(plans), MOST_PLANS)
     table = _table("front", "ms", "gCO2eq", "J", "req/s", "runs on")
-    _fold_text(table)
+    fold_text(table)
     for number in shown:
         table.add_row(str(number), *_measures(plans[number]), _route(plans[number]))
     console.print(table)
@@ -185,7 +179,7 @@ def print_front(front: Front) -> None:
     )
     console.print()
     baselines = _table("baseline", "ms", "gCO2eq", "J", "req/s", "over front", "runs on")
-    _fold_text(baselines)
+    fold_text(baselines)
     for baseline in front.baselines:
         name = "whole" if baseline.whole else baseline.name
         if baseline.plan is None:
@@ -235,7 +229,7 @@ def _route(plan: Plan) -> str:
 
 def print_profile(model: ModelGraph, profile: Profile) -> None:
     """Print where the time of a run goes: by type of operator, and the slowest ones."""
-    console = _console()
+    console = to_stdout()
     kinds = _table("type", "operators", "million MACs", "ms", "%")
     by_type: dict[str, list[int]] = {}
     for position, operator in enumerate(model.operators):
@@ -276,9 +270,9 @@ def print_profile(model: ModelGraph, profile: Profile) -> None:
 
 def print_manifest(manifest: Manifest) -> None:
     """Print the stages that were written."""
-    console = _console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     table = _table("file", "operators", "takes", "gives")
-    _fold_text(table)
+    fold_text(table)
     for stage in manifest.stages:
         table.add_row(
             stage.file, f"{stage.start}..{stage.stop}", _named(stage.inputs), _named(stage.outputs)
@@ -294,7 +288,7 @@ def _named(ends: Sequence[End]) -> str:
 
 def print_verification(verification: Verification) -> None:
     """Print whether stages answer as the whole does, and if not where."""
-    console = _console()
+    console = to_stdout()
     said = f"{verification.stages} stages of {verification.model}"
     if verification.equal:
         console.print(f"{said}: every output is equal to the whole's bit for bit.", soft_wrap=True)
@@ -322,7 +316,7 @@ def print_verification(verification: Verification) -> None:
 
 def print_cluster(cluster: Cluster) -> None:
     """Print nodes and links."""
-    console = _console()
+    console = to_stdout()
     table = _table("node", "cores", "MB", "W", "idle W", "g/kWh", "zone", "PUE", "speed", "g/h")
     for node in cluster.nodes:
         intensity = node.intensity_g_per_kwh
@@ -358,11 +352,11 @@ def print_cluster(cluster: Cluster) -> None:
 
 def print_sweep(sweep: Sweep, mode: str) -> None:
     """Print the choices at each weight of carbon, and where they change."""
-    console = _console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     intervals = len(sweep.steps) - 1
     digits = 2 if 100 % intervals == 0 else len(str(intervals)) + 1
     table = _table("w_C", *(column for scoring in SWEPT for column in (scoring, "ms", "gCO2eq")))
-    _fold_text(table)
+    fold_text(table)
     for step in sweep.steps:
         cells = []
         for scoring in SWEPT:
@@ -388,7 +382,7 @@ def print_sweep(sweep: Sweep, mode: str) -> None:
 
 def print_ranking(ranking: Ranking) -> None:
     """Print the candidates, the nodes passed over, and what made the order."""
-    console = _console(LEAST_WIDTH)
+    console = to_stdout(LEAST_WIDTH)
     if ranking.candidates:
         console.print(_candidates(ranking))
     if ranking.passed_over:
@@ -429,7 +423,7 @@ def _candidates(ranking: Ranking) -> Table:
     table = _table("", "node", *scores, "ms", "gCO2eq")
     # All of it is to fit beside a name in 80 columns.
     table.collapse_padding = True
-    _fold_text(table)
+    fold_text(table)
     for place, node in enumerate(ranking.candidates):
         cells = [_ms(node.latency_ms), f"{node.emissions_g:.3e}"]
         if scores:
@@ -441,7 +435,7 @@ def _candidates(ranking: Ranking) -> Table:
 
 def _passed_over(nodes: Sequence[Explanation]) -> Table:
     table = _table("passed over", "ms", "gCO2eq", "why")
-    _fold_text(table)
+    fold_text(table)
     for node in nodes:
         table.add_row(
             node.node, _ms(node.latency_ms), f"{node.emissions_g:.3e}", node.refusal or ""
@@ -467,27 +461,8 @@ def _print_assumed(console: Console, assumed_time_ms: Mapping[str, float]) -> No
         )
 
 
-def _console(least_width: int = 0) -> Console:
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    # Names are the user's: brackets and colons in them mean nothing to rich.
-    console = Console(width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, least_width)
-    return console
-
-
-def _fold_text(table: Table) -> None:
-    """Names that are too wide fold before a number gives way."""
-    for column in table.columns:
-        column.no_wrap = column.justify == "right"
-        column.overflow = "fold"
-
-
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        text = column in TEXT_COLUMNS
-        table.add_column(column, justify="left" if text else "right", no_wrap=text)
-    return table
+    return plain_table(columns, TEXT_COLUMNS)
 
 
 def _percentages(shares: Mapping[str, float]) -> str:
