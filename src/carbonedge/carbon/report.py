@@ -298,11 +298,12 @@ def summary(window: Window, *, by: Grouping | None = None, mixed: bool = False) 
 
 def methods_text(g_by_method: Mapping[MeterMethod, float]) -> str:
     """How grams came about, in words such as ``"62 % measured, 38 % modelled"``."""
+    known = [name for name in METHODS if name in g_by_method]
+    behind = [name for name in known if g_by_method[name]]
+    if len(behind) <= 1:
+        return ", ".join(behind or known) or "nothing"
     total_g = math.fsum(g_by_method.values())
-    behind = {name: g for name, g in g_by_method.items() if g} if total_g else g_by_method
-    if len(behind) <= 1 or not total_g:
-        return ", ".join(behind) or "nothing"
-    return ", ".join(f"{100 * g / total_g:.3g} % {name}" for name, g in behind.items())
+    return ", ".join(f"{100 * g_by_method[name] / total_g:.3g} % {name}" for name in behind)
 
 
 def time_text(time_s: float | None) -> str | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "IntensitySource", "Window", "read_window"]
 
+YEAR_10000_S = 253_402_300_800
+
 
 @dataclass(frozen=True, slots=True)
 class IntensitySource:
@@ -109,13 +111,14 @@ def read_window(
     Raises
     ------
     ValueError
-        If there is no ledger, the time does not end after it starts, or a step is not above 0.
+        If there is no ledger, a time is not of the years 1970 to 9999, it does not end after
+        it starts, or a step is not above 0.
     """
     import sqlite3
 
     step_s = positive("step_s", step_s)
-    since_s = -math.inf if since is None else seconds(since)
-    until_s = math.inf if until is None else seconds(until)
+    since_s = -math.inf if since is None else _moment("since", since)
+    until_s = math.inf if until is None else _moment("until", until)
     if since_s >= until_s:
         raise ValueError(f"since {since_s:.0f} s is not before until {until_s:.0f} s")
     connection = open_to_read(path)
@@ -126,6 +129,13 @@ def read_window(
     finally:
         connection.close()
     return Window(since_s, until_s, step_s, cells, origins)
+
+
+def _moment(what: str, when: datetime | float) -> float:
+    moment_s = seconds(when)
+    if not 0 <= moment_s < YEAR_10000_S:
+        raise ValueError(f"{what} is {moment_s:g} s since 1970: give a time from then to 9999")
+    return moment_s
 
 
 def _read(
