@@ -13,6 +13,7 @@ from carbonedge.cli.meters import meters
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
+from carbonedge.cli.report import report
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
 from carbonedge.cli.split import split
@@ -42,7 +43,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(meters, intensity),
+    *(meters, intensity, report),
 ):
     cli.add_command(command)
 

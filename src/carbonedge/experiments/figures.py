@@ -75,6 +75,6 @@ def mass_unit(most_g: float) -> tuple[str, float]:
     return next((unit for unit in MASS_UNITS_G if most_g >= unit[1]), MASS_UNITS_G[-1])
 
 
-def shortened(name: str) -> str:
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A name that leaves room for the plot."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
+    return name if len(name) <= longest else name[: longest - 3] + "..."
