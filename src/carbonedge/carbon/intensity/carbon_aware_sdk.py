@@ -84,6 +84,7 @@ class CarbonAwareSdk:
 
     name = "carbon-aware-sdk"
     immediate = False
+    identity = ""
 
     def __init__(
         self, base_url: str, *, accounting: Accounting, factors: Factors, timeout_s: float = 10.0
@@ -99,10 +100,7 @@ class CarbonAwareSdk:
         self.identity = f"{self.name} {accounting} {factors} {self._http.base_url}"
 
     def __repr__(self) -> str:
-        return (
-            f"CarbonAwareSdk({self._http.base_url!r}, accounting={self.accounting!r}, "
-            f"factors={self.factors!r})"
-        )
+        return f"<CarbonAwareSdk: {self.identity}>"
 
     def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
         """The intensity of a location at a time; for now the newest value that is known."""
@@ -146,9 +144,9 @@ class CarbonAwareSdk:
         # Where the server does not say how long a value holds, it does until the next, or
         # an hour: no data source is coarser.
         step_s = _SHORTEST_S
-        for point, later in zip(points, [*points[1:], None], strict=True):
-            if later is not None and later.time > point.time:
-                step_s = min(later.time - point.time, HOUR_S)
+        for index, point in enumerate(points):
+            if index + 1 < len(points) and points[index + 1].time > point.time:
+                step_s = min(points[index + 1].time - point.time, HOUR_S)
             yield self._point(zone, "actual", point.time, point.duration or step_s, point.rating)
 
     def _ahead(self, zone: str) -> Iterator[Intensity]:

@@ -120,6 +120,7 @@ class ElectricityMaps:
 
     name = "electricitymaps"
     immediate = False
+    identity = ""
     accounting: Accounting = "average"
 
     def __init__(
@@ -151,10 +152,7 @@ class ElectricityMaps:
         self.identity = f"{self.name} {version} {factors} {self._http.base_url}"
 
     def __repr__(self) -> str:
-        return (
-            f"ElectricityMaps(version={self.version!r}, factors={self.factors!r}, "
-            f"base_url={self._http.base_url!r})"
-        )
+        return f"<ElectricityMaps: {self.identity}>"
 
     def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
         """The intensity of a zone at a time; for now the newest value that is known."""

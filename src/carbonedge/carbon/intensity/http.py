@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -163,7 +163,7 @@ class JsonClient:
         if outcome.wait_s > 0:
             self._paused_until_s = time.monotonic() + min(outcome.wait_s, _LONGEST_PAUSE_S)
         remedy = (remedies or {}).get(outcome.status) or _remedy(outcome)
-        text = f"{self.source}: {asked}: {self.clean(outcome.what, *headers.values())}: {remedy}"
+        text = f"{self.source}: {asked}: {outcome.what}: {remedy}"
         if not outcome.status:
             raise IntensityUnavailableError(text)
         error = RefusedError(text)
@@ -173,9 +173,9 @@ class JsonClient:
     def clean(self, text: str, *more: Secret) -> str:
         """A provider's words without keys and control characters, and short."""
         text = "".join(letter if letter.isprintable() else " " for letter in text)
-        secrets = [secret.reveal() for secret in (*self._secrets, *more)]
-        # Of "Bearer TOKEN" the token alone is a key too.
-        for form in sorted({*secrets, *(s.split()[-1] for s in secrets)}, key=len, reverse=True):
+        secrets = {secret.reveal() for secret in (*self._secrets, *more)}
+        secrets |= {form.removeprefix("Bearer ").removeprefix("Basic ") for form in secrets}
+        for form in sorted(secrets, key=len, reverse=True):
             text = text.replace(form, "[key]")
         return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "..."
 
@@ -186,10 +186,9 @@ class JsonClient:
 
     def _patiently(self) -> Any:
         tenacity = self._tenacity
-        # Tied to the timeout: 0.5 s, 1 s and 2 s of one of 10 s.
-        backoff = tenacity.wait_exponential_jitter(
-            initial=self._timeout_s / 20, max=self._timeout_s, jitter=self._timeout_s / 20
-        )
+        # Tied to the timeout: 0.5 s, 1 s and 2 s of one of 10 s, and up to half a second more.
+        first_s = self._timeout_s / 20
+        backoff = tenacity.wait_exponential(first_s) + tenacity.wait_random(0, first_s)
         return tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda it: isinstance(it, _Trouble) and it.passing),
             stop=tenacity.stop_after_attempt(_ATTEMPTS)
@@ -207,7 +206,20 @@ class JsonClient:
         headers: Mapping[str, Secret],
         end_s: float,
     ) -> Any:
-        """One request's answer or trouble; nothing revealed outlives the call."""
+        """One request's answer, or its trouble in words that hold no key."""
+        outcome = self._request(path, kind, params, headers, end_s)
+        if isinstance(outcome, _Trouble):
+            return replace(outcome, what=self.clean(outcome.what, *headers.values()))
+        return outcome
+
+    def _request(
+        self,
+        path: str,
+        kind: Any,
+        params: Mapping[str, str],
+        headers: Mapping[str, Secret],
+        end_s: float,
+    ) -> Any:
         httpx = self._httpx
         start_s = time.monotonic()
         timeout_s = max(min(self._timeout_s, end_s - start_s), 1e-3)
@@ -244,7 +256,11 @@ class JsonClient:
 def _open(httpx: Any) -> Any:
     """A client, or None where settings are wrong; the error may hold a proxy's password."""
     try:
-        return httpx.Client(headers={"accept": "application/json", "user-agent": "carbonedge"})
+        return httpx.Client(
+            headers={"accept": "application/json", "user-agent": "carbonedge"},
+            # Minutes lie between requests: a kept connection would only outlive forks.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
     except (ImportError, OSError, ValueError):
         return None
 

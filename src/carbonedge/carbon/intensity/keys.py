@@ -67,31 +67,33 @@ def find_secret(
     """
     if given is not None and file is not None:
         raise ValueError(f"{what} is given and a file for it too: give one of them")
-    if isinstance(given, Secret):
-        given = given.reveal()
     if given is not None:
-        if not isinstance(given, str):
+        if not isinstance(given, str | Secret):
             raise TypeError(f"{what} is a {type(given).__name__}: give a str")
-        origin, text = "the argument", given
+        # From here on no local variable holds it in the open.
+        secret = given = given if isinstance(given, Secret) else Secret(given)
+        origin = "the argument"
     elif file is not None:
-        origin, text = f"file {os.fspath(file)}", _read(Path(file), what)
+        origin, secret = f"file {os.fspath(file)}", _read(Path(file), what)
     elif variable in os.environ:
-        origin, text = f"environment variable {variable}", os.environ[variable]
+        origin, secret = f"environment variable {variable}", Secret(os.environ[variable])
     else:
         raise IntensityUnavailableError(
             f"no {what}: set {variable}, or give it or a file that holds it; {where}"
         )
-    fault = _fault(text, ascii_only)
+    fault = _fault(secret.reveal(), ascii_only)
     if fault:
         kind = ValueError if given is not None else IntensityUnavailableError
         raise kind(f"the {what} in {origin} {fault}: {where}")
-    return Secret(text)
+    return secret
 
 
 def _fault(text: str, ascii_only: bool) -> str | None:
     """What keeps a text from being a key, without saying any of it."""
     if not text.strip():
         return "is empty"
+    if len(text) > _LONGEST:
+        return f"is longer than {_LONGEST} letters"
     if not text.isprintable():
         return "holds a line break or another control character"
     if ascii_only and (not text.isascii() or " " in text):
@@ -99,22 +101,16 @@ def _fault(text: str, ascii_only: bool) -> str | None:
     return None
 
 
-def _read(path: Path, what: str) -> str:
+def _read(path: Path, what: str) -> Secret:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             open_to_all = os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o004
-            text = file.read(_LONGEST + 1)
+            secret = Secret(file.read(_LONGEST + 2).rstrip("\r\n"))
     except OSError as error:
         raise IntensityUnavailableError(
             f"the {what} in file {path} cannot be read ({error.strerror}): "
             "check the path and its permissions"
         ) from error
-    except UnicodeDecodeError:
-        text = "\0"  # The error holds the bytes; the caller says what is wrong.
-    if len(text) > _LONGEST:
-        raise IntensityUnavailableError(
-            f"file {path} is longer than {_LONGEST} letters: it must hold the {what} alone"
-        )
     if open_to_all:
         logger.warning("everyone on this machine may read %s, which holds a key: chmod 600", path)
-    return text.rstrip("\r\n")
+    return secret

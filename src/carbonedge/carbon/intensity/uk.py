@@ -86,6 +86,7 @@ class UkCarbonIntensity:
 
     name = "uk"
     immediate = False
+    identity = ""
     accounting: Accounting = "average"
     factors: Factors = "direct"
 
@@ -97,7 +98,7 @@ class UkCarbonIntensity:
         self.identity = f"{self.name} {self._http.base_url}"
 
     def __repr__(self) -> str:
-        return f"UkCarbonIntensity(base_url={self._http.base_url!r})"
+        return f"<UkCarbonIntensity: {self.identity}>"
 
     def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
         """The intensity of a zone at a time; for now that of the current half hour."""
@@ -122,7 +123,9 @@ class UkCarbonIntensity:
     def _between(self, zone: str, start_s: float, end_s: float) -> list[Intensity]:
         now_s = time.time()
         points: list[Intensity] = []
-        from_s, until_s = start_s // _SLOT_S * _SLOT_S, min(end_s, now_s)
+        # The half hour of now comes with the future, where that is asked for.
+        from_s = start_s // _SLOT_S * _SLOT_S
+        until_s = end_s if end_s <= now_s else now_s // _SLOT_S * _SLOT_S
         while from_s < until_s:
             to_s = min(from_s + _RANGE_S, math.ceil(until_s / _SLOT_S) * _SLOT_S)
             points += self._get(zone, f"/{_minutes(from_s)}/{_minutes(to_s)}")

@@ -122,6 +122,7 @@ class WattTime:
 
     name = "watttime"
     immediate = False
+    identity = ""
     factors: Factors = "direct"
 
     def __init__(
@@ -163,7 +164,7 @@ class WattTime:
         self._refused_s = -math.inf
 
     def __repr__(self) -> str:
-        return f"WattTime(signal_type={self.signal_type!r}, base_url={self._http.base_url!r})"
+        return f"<WattTime: {self.identity}>"
 
     def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
         """The intensity of a region at a time; for now the newest value that is known."""
@@ -290,12 +291,11 @@ class WattTime:
             if error.status in (401, 403):
                 self._refused_s = time.monotonic()
             raise
-        text = token.reveal()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
+        if not _is_token(token):
             raise IntensityUnavailableError(
                 f"{self._source}: login gave a token that is none: check base_url"
             )
-        return _Token(Secret(f"Bearer {text}"), time.monotonic())
+        return _Token(Secret(f"Bearer {token.reveal()}"), time.monotonic())
 
     def _points(self, answer: _Series, zone: str, kind: Kind | None) -> Iterator[Intensity]:
         for point in answer.data:
@@ -317,3 +317,8 @@ class WattTime:
                 f"{self._source}: zone {zone!r}: {what} {asked!r} was asked for and "
                 f"{self._http.clean(answered)!r} answered: check the region's name"
             )
+
+
+def _is_token(secret: Secret) -> bool:
+    text = secret.reveal()
+    return text != "" and text.isascii() and text.isprintable() and " " not in text
