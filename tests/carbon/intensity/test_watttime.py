@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from clock import Clock
 from provider import Answer, Provider, Request, hour, iso
 from unseen import BASIC, PASSWORD, TOKEN, USER, failing, shown
 
@@ -109,16 +110,18 @@ def test_one_login_serves_many_calls_and_threads(provider: Provider, account: Ac
 
 
 def test_a_token_is_renewed_before_it_ends(
-    provider: Provider, account: Account, monkeypatch: pytest.MonkeyPatch
+    provider: Provider, account: Account, clock: Clock
 ) -> None:
     provider.say(FORECAST, account.only(series((five_minutes(), 1000))))
     signal = watttime(provider)
     signal.at(REGION)
-    later_s = time.monotonic() + 26 * 60
-    monkeypatch.setattr("carbonedge.carbon.intensity.watttime.time.monotonic", lambda: later_s)
+    clock.ahead_s = 24 * 60
+    signal.at(REGION)
+    assert account.logins == 1
+    clock.ahead_s = 26 * 60
     signal.at(REGION)
     assert account.logins == 2
-    assert len(provider.asked(FORECAST)) == 2
+    assert len(provider.asked(FORECAST)) == 3
 
 
 def test_a_token_that_holds_no_more_is_renewed_once(provider: Provider, account: Account) -> None:
@@ -153,11 +156,16 @@ def test_a_region_that_is_not_allowed_never_logs_in_in_a_loop(
     assert account.logins == 1
 
 
-def test_a_refused_login_is_not_tried_again_at_once(provider: Provider, account: Account) -> None:
+def test_a_refused_login_is_not_tried_again_at_once(
+    provider: Provider, account: Account, clock: Clock
+) -> None:
     signal = WattTime(USER, f"{PASSWORD}!", base_url=provider.url)
     assert "check WATTTIME_USERNAME" in failing(lambda: signal.at(REGION))
     assert "login was refused" in failing(lambda: signal.at(REGION))
     assert len(provider.asked("/login")) == 1
+    clock.ahead_s = 61
+    failing(lambda: signal.at(REGION))
+    assert len(provider.asked("/login")) == 2
 
 
 @pytest.mark.parametrize(

@@ -235,20 +235,32 @@ class WattTime:
             token = self._valid_token(instead_of=token)
             answer = self._ask(token, what, zone, params)
         token.accepted = True
-        meta = answer.meta
-        self._same("region", zone, meta.region, zone)
-        self._same("signal_type", self.signal_type, meta.signal_type, zone)
+        self._check(answer.meta, zone, token)
+        return answer
+
+    def _check(self, meta: _Meta, zone: str, token: _Token) -> None:
+        """That the answer is to what was asked, and in a unit of intensity."""
+        for what, asked, answered in (
+            ("region", zone, meta.region),
+            ("signal_type", self.signal_type, meta.signal_type),
+        ):
+            if answered != asked:
+                raise IntensityUnavailableError(
+                    f"{self._source}: zone {zone!r}: {what} {asked!r} was asked for and "
+                    f"{self._http.clean(answered, token.header)!r} answered: check the "
+                    "region's name"
+                )
         if meta.units != "lbs_co2_per_mwh":
+            units = self._http.clean(meta.units, token.header)
             raise IntensityUnavailableError(
-                f"{self._source}: zone {zone!r}: values are in {self._http.clean(meta.units)!r}, "
-                "which is no carbon intensity: the account must include lbs_co2_per_mwh"
+                f"{self._source}: zone {zone!r}: values are in {units!r}, which is no carbon "
+                "intensity: the account must include lbs_co2_per_mwh"
             )
         if not 0 < meta.data_point_period_seconds <= DAY_S:
             raise IntensityUnavailableError(
                 f"{self._source}: zone {zone!r}: values are for "
                 f"{meta.data_point_period_seconds:g} s each: check base_url"
             )
-        return answer
 
     def _ask(self, token: _Token, what: str, zone: str, params: dict[str, str]) -> _Series:
         answer: Any = self._http.get(
@@ -309,13 +321,6 @@ class WattTime:
                 self.factors,
                 float(point.point_time),
                 point.point_time + answer.meta.data_point_period_seconds,
-            )
-
-    def _same(self, what: str, asked: str, answered: str, zone: str) -> None:
-        if answered != asked:
-            raise IntensityUnavailableError(
-                f"{self._source}: zone {zone!r}: {what} {asked!r} was asked for and "
-                f"{self._http.clean(answered)!r} answered: check the region's name"
             )
 
 
