@@ -8,3 +8,5 @@ MS_PER_HOUR = 3.6e6
 BYTES_PER_MB = 1e6
 MEGABITS_PER_MB = 8.0
 """A megabyte (10^6 bytes) in megabits, as link speeds are given in."""
+KG_PER_LB = 0.45359237
+"""The international pound, by definition; also turns lb/MWh into g/kWh."""
