@@ -111,7 +111,7 @@ def test_the_papers_file_is_read() -> None:
         ("[node]\nname = 'a'", r"write \[\[node\]\]"),
         ("node = [1]", r"node 1 is 1: write \[\[node\]\]"),
         ("[[link]]\nsource = 'a'", "link 1 has no 'target'"),
-        ("[intensity]\n", "unknown key 'intensity': known are node, link"),
+        ("[battery]\n", "unknown key 'battery': known are node, link, meter, intensity"),
         ("[[node]]\nname = 'a'\ncpu_cores = 'four'\nmemory_mb = 1\npower_w = 1", "is 'four'"),
         ("= 3", "Invalid"),
     ],

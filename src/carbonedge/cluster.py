@@ -212,7 +212,7 @@ class Cluster:
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a cluster file: ``[[node]]`` and ``[[link]]`` tables whose keys are
         the parameters of `Node` and `Link`. The tables ``[meter]`` and ``[intensity]`` are
-        left to `carbonedge.carbon.settings`.
+        for `open_cluster_meter` and `open_cluster_signal`.
 
         Raises
         ------

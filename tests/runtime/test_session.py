@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 from hard_models import HARD, hard_model
+from ticking_meter import TickingMeter
 
 from carbonedge import (
     CarbonEdgeError,
@@ -25,6 +27,9 @@ from carbonedge import (
     Stage,
     load_model,
 )
+from carbonedge.carbon.energy import Attribution
+from carbonedge.carbon.intensity import Static
+from carbonedge.carbon.report import report
 from carbonedge.planning import OperatorCosts, measure, operator_costs, sized
 from carbonedge.planning.cuts import returning
 from carbonedge.planning.formulation import formulate
@@ -312,3 +317,104 @@ def test_a_plan_is_made_for_the_sizes_of_a_feed_and_others_are_answered_too() ->
     costs = operator_costs(graph, NODES, "macs")
     with pytest.raises(ValueError, match="costs are given"):
         InferenceSession(graph, cluster, costs=costs, profile=made_up)
+
+
+def test_a_meter_counts_what_each_stage_draws() -> None:
+    session = open_split(meter=TickingMeter())
+    _, footprint = session.run_with_footprint(None, {"x": X})
+    assert {name: share.energy_j for name, share in footprint.by_node.items()} == {"a": 1, "b": 1}
+    assert footprint.by_node["b"].emissions_g == pytest.approx(300 / 3.6e6)
+    assert footprint.energy_source == "ticking (package-0), shared by cpu time"
+    assert footprint.method == "emulated"  # one machine stands in for two
+
+
+def test_on_its_own_node_what_a_sensor_counts_is_measured() -> None:
+    here = Node("here", cpu_cores=1, memory_mb=100, power_w=1, intensity_g_per_kwh=100)
+    session = InferenceSession(
+        models.layers(), Cluster([here]), plan=plan(("here", 0, 8)), meter=TickingMeter()
+    )
+    _, footprint = session.run_with_footprint(None, {"x": X})
+    assert (footprint.method, footprint.time_source) == ("measured", "measured here")
+    unmetered = InferenceSession(models.layers(), Cluster([here]), plan=plan(("here", 0, 8)))
+    assert unmetered.run_with_footprint(None, {"x": X})[1].method == "modelled"
+
+
+def test_requests_at_once_share_what_the_meter_counts() -> None:
+    meter = TickingMeter()
+    attribution = Attribution(meter)
+    session = open_split(meter=attribution)
+
+    def ask() -> None:
+        for _ in range(50):
+            session.run(None, {"x": X})
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    footprint = session.footprint
+    assert footprint.inferences == 200
+    stages_j = sum(share.energy_j for share in footprint.by_node.values())
+    assert stages_j + attribution.unattributed.energy_j == pytest.approx(meter.joules - 1, rel=1e-9)
+
+
+def test_a_meter_that_fails_fails_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    meter = TickingMeter()
+    session = open_split(meter=meter)
+    session.run(None, {"x": X})
+    meter.broken = True
+    session.run(None, {"x": X})
+    footprint = session.footprint
+    assert footprint.inferences == 2
+    assert "for 1 whose meter failed" in footprint.energy_source
+    assert "the meter is unplugged" in caplog.text
+
+
+def test_a_signal_gives_each_zone_its_intensity() -> None:
+    cluster = Cluster(
+        [dataclasses.replace(node, zone=node.name.upper()) for node in NODES], CLUSTER.links
+    )
+    session = InferenceSession(
+        models.layers(),
+        cluster,
+        plan=plan(("a", 0, 4), ("b", 4, 8)),
+        intensity=Static({"A": 1000.0, "B": 10.0}, source="a test"),
+    )
+    session.run(None, {"x": X})
+    footprint = session.footprint
+    for name, g_per_kwh in (("a", 1000.0), ("b", 10.0)):
+        share = footprint.by_node[name]
+        assert share.emissions_g == pytest.approx(share.energy_j * g_per_kwh / 3.6e6)
+    assert footprint.intensity_source == "a test (static, average, lifecycle)"
+
+
+def test_the_plan_is_made_for_the_intensities_of_now() -> None:
+    cluster = Cluster([dataclasses.replace(node, zone=node.name.upper()) for node in NODES])
+    for cleaner in ("a", "b"):
+        zones = {zone: 1.0 if zone == cleaner.upper() else 1e6 for zone in ("A", "B")}
+        session = InferenceSession(
+            models.layers(), cluster, costs="macs", intensity=Static(zones), mode="green"
+        )
+        assert {stage.node for stage in session.plan.stages} == {cleaner}
+
+
+def test_an_intensity_may_be_updated_while_requests_run() -> None:
+    session = open_split()
+    _, before = session.run_with_footprint(None, {"x": X})
+    session.update("a", intensity_g_per_kwh=1000.0)
+    _, after = session.run_with_footprint(None, {"x": X})
+    for footprint, g_per_kwh in ((before, 100.0), (after, 1000.0)):
+        share = footprint.by_node["a"]
+        assert share.emissions_g == pytest.approx(share.energy_j * g_per_kwh / 3.6e6)
+
+
+def test_inferences_are_written_to_the_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with open_split(ledger=path) as session:
+        for _ in range(3):
+            session.run(None, {"x": X})
+    written = report(path)
+    assert written.total.inferences == 3
+    assert written.total.emissions_g == pytest.approx(session.footprint.emissions_g)
+    assert written.total.energy.total_j == pytest.approx(session.footprint.energy_j)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from carbonedge.carbon.intensity import Signal, open_signal, with_intensities
-from carbonedge.carbon.settings import Settings, read_settings
+from carbonedge.carbon.energy import Meter, open_cluster_meter, open_meter
+from carbonedge.carbon.intensity import (
+    Signal,
+    open_cluster_signal,
+    open_signal,
+    with_intensities,
+)
 from carbonedge.cluster import Cluster
 from carbonedge.runtime.monitor import Monitor
 
@@ -29,7 +33,7 @@ def read_cluster(path: str, intensity: str | None = None) -> Cluster:
         Given on the command line, in place of the file's ``[intensity]``.
     """
     cluster = Cluster.from_toml(path)
-    signal = _signal(intensity, read_settings(path))
+    signal = _signal(path, intensity)
     return cluster if signal is None else with_intensities(cluster, signal)[0]
 
 
@@ -53,38 +57,28 @@ def watched(
         The file that inferences are written to.
     """
     cluster = Cluster.from_toml(path)
-    settings = read_settings(path)
-    monitor = Monitor(
-        cluster,
-        meter=_meter(meter, settings),
-        intensity=_signal(intensity, settings),
-        ledger=ledger,
-    )
+    opened = _meter(path, meter)
     try:
-        yield monitor
+        monitor = Monitor(cluster, meter=opened, intensity=_signal(path, intensity), ledger=ledger)
+        try:
+            yield monitor
+        finally:
+            monitor.close()
     finally:
-        monitor.close()
+        if opened is not None:
+            opened.close()
 
 
-def _meter(given: str | None, settings: Settings) -> Mapping[str, Any] | None:
+def _meter(path: str, given: str | None) -> Meter | None:
     if given is None:
-        if settings.meter is None:
-            return None
-        table = dict(settings.meter)
-        if "path" in table:
-            table["path"] = settings.folder / table["path"]
-        return table
-    kind, colon, path = given.partition(":")
+        return open_cluster_meter(path)
+    kind, colon, file = given.partition(":")
     if kind == NONE:
         return None
-    return {"kind": kind, "path": Path(path)} if colon else {"kind": kind}
+    return open_meter(kind, path=Path(file)) if colon else open_meter(kind)
 
 
-def _signal(given: str | None, settings: Settings) -> Signal | None:
-    if given == NONE:
-        return None
-    if given is not None:
-        return open_signal(given)
-    if settings.intensity is not None:
-        return open_signal(settings.intensity, base=settings.folder)
-    return None
+def _signal(path: str, given: str | None) -> Signal | None:
+    if given is None:
+        return open_cluster_signal(path)
+    return None if given == NONE else open_signal(given)

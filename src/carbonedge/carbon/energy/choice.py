@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import pkgutil
+import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 from carbonedge.carbon.energy.meter import Meter
@@ -13,7 +16,7 @@ from carbonedge.carbon.energy.settings import check_settings
 from carbonedge.carbon.energy.together import Together
 from carbonedge.exceptions import MeterUnavailableError
 
-__all__ = ["AUTOMATIC", "METERS", "maker", "open_meter"]
+__all__ = ["AUTOMATIC", "METERS", "maker", "open_cluster_meter", "open_meter"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,31 @@ def open_meter(kind: str, **settings: object) -> Meter:
     make = maker(kind)
     check_settings(f"meter {kind!r}", make, settings)
     return make(**settings)
+
+
+def open_cluster_meter(path: str | os.PathLike[str]) -> Meter | None:
+    """The meter that the table ``[meter]`` of a cluster file asks for, if it has one: its
+    ``kind``, and settings, of which ``path`` starts from the file's folder.
+
+    Raises
+    ------
+    ValueError, MeterUnavailableError
+        As `open_meter` does, or because the table is none.
+    """
+    path = Path(path)
+    table = tomllib.loads(path.read_text(encoding="utf-8")).get("meter")
+    if table is None:
+        return None
+    is_settings = isinstance(table, dict) and isinstance(table.get("kind"), str)
+    if not is_settings:
+        raise ValueError(f"{path}: meter is {table!r}: write [meter], and its kind below")
+    settings = dict(table)
+    if isinstance(settings.get("path"), str):
+        settings["path"] = path.parent / settings["path"]
+    try:
+        return open_meter(**settings)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def maker(kind: str) -> Callable[..., Meter]:
