@@ -26,6 +26,7 @@ from carbonedge.exceptions import IntensityUnavailableError
 __all__ = ["intensity"]
 
 DAY_H = 24.0
+YEAR_H = 366 * DAY_H
 HOUR_S = 3600.0
 
 
@@ -36,7 +37,7 @@ HOUR_S = 3600.0
     "hours",
     is_flag=False,
     flag_value=DAY_H,
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=YEAR_H),
     metavar="[HOURS]",
     help="The hours to come, 24 unless said, rather than the value now.",
 )

@@ -166,6 +166,12 @@ def test_a_step_may_be_given(path: Path) -> None:
     assert len(values(read(path, half, step_s=1800), "US-CISO")) == 5
 
 
+def test_a_wrong_year_does_not_fill_the_memory(path: Path) -> None:
+    times = ("2022-01-01T00:00Z", "2022-01-01T00:05Z", "9022-01-01T00:10Z")
+    with pytest.raises(ValueError, match=r"line 4: .*00:05Z to 9022-.* too many rows are missing"):
+        read(path, rows(*times))
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [("x", "'x' is no number"), ("-1", "the intensity is -1"), ("inf", "the intensity is inf")],

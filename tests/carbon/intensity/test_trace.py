@@ -114,8 +114,7 @@ def test_a_longer_gap_is_an_error_that_tells_its_length_and_a_remedy() -> None:
 
 
 def test_nothing_is_made_up_before_the_first_value_or_after_the_last() -> None:
-    signal = trace(NAN, 100, NAN)
-    for hour in (0, 2):
+    for signal, hour in ((trace(NAN, 100, 200), 0), (trace(100, 200, NAN), 2)):
         with pytest.raises(IntensityUnavailableError, match="where it begins or ends"):
             signal.at("DE", START_S + hour * HOUR_S)
 

@@ -32,6 +32,9 @@ VALUE_COLUMNS_BY_FACTORS = {
 }
 ESTIMATED_COLUMNS = ("data estimated",)
 
+MOST_SLOTS = 10_000_000
+"""A century in steps of five minutes: more is a wrong year."""
+
 BLANKS = ("", "nan", "null", "none", "na", "n/a")
 OTHER_UNITS = ("lb", "mwh", "percent")
 
@@ -247,6 +250,12 @@ def _series(
         raise ValueError(
             f"line {rows.lines[row]}: {stamp(times_s[row])} is no multiple of {step_s} s after "
             f"{stamp(times_s[0])}: correct it, or give step_s"
+        )
+    if slots[-1] >= MOST_SLOTS:
+        row = int(steps_s.argmax()) + 1
+        raise ValueError(
+            f"line {rows.lines[row]}: from {stamp(times_s[row - 1])} to {stamp(times_s[row])} too "
+            f"many rows are missing: check the year, or step_s, which is {step_s}"
         )
     places = slots.astype(np.int64)
     values = np.full(places[-1] + 1, np.nan)
