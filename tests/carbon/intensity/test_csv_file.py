@@ -162,6 +162,8 @@ def test_a_step_may_be_given(path: Path) -> None:
     assert read(path, once, step_s=900).at("US-CISO", START_S).valid_until_s == START_S + 900
     with pytest.raises(ValueError, match="step cannot be told: give step_s"):
         read(path, once)
+    with pytest.raises(ValueError, match="step_s is 0"):
+        read(path, once, step_s=0)
     half = rows("2022-01-01T00:00Z", "2022-01-01T00:30Z", "2022-01-01T01:00Z", "2022-01-01T02:00Z")
     assert len(values(read(path, half, step_s=1800), "US-CISO")) == 5
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carbonedge._validation import LARGEST
+from carbonedge._validation import slots as at_least_one_whole
 from carbonedge.carbon.intensity.series import Series
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind
 from carbonedge.carbon.intensity.times import stamp
@@ -82,6 +83,8 @@ def read_csv(
 ) -> list[Series]:
     """The series of a file, as `Trace.from_csv` describes it."""
     path = Path(path)
+    if step_s is not None:
+        step_s = at_least_one_whole("step_s", step_s)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
