@@ -124,12 +124,12 @@ def _open(spec: object, base: Path) -> Signal:
         signal = _open_source(table, base)
         return Chain([signal], **limits) if limits else signal
     parts = table.pop("chain")
-    if table or not isinstance(parts, list):
-        wrong = ", ".join(table) or f"chain = {parts!r}"
+    if table:
         raise ValueError(
-            f"the intensity has {wrong}: give chain, a list of sources, and beside it max_age_s "
-            "and mixed alone"
+            f"a chain has {', '.join(table)} beside it: only max_age_s and mixed may stand there"
         )
+    if not isinstance(parts, list):
+        raise TypeError("a chain is no list: give its sources one after another, in brackets")
     return Chain([_open(part, base) for part in parts], **limits)
 
 
