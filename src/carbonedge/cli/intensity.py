@@ -39,7 +39,7 @@ HOUR_S = 3600.0
     flag_value=DAY_H,
     type=click.FloatRange(min=0, min_open=True, max=YEAR_H),
     metavar="[HOURS]",
-    help="The hours to come, 24 unless said, rather than the value now.",
+    help="The hours to come rather than the value now; 24 where HOURS is left out, after ZONE.",
 )
 @click.option(
     "--from",
