@@ -18,7 +18,7 @@ def range_sums(values: _Floats, first: _Indices, last: _Indices) -> _Floats:
     Here each range is parted where the highest bit in which its ends differ turns, and each
     part is a sum outwards from such a place, made beforehand (a disjoint sparse table).
     """
-    size = 1 << max(1, int(values.size - 1).bit_length())
+    size = 1 << (values.size - 1).bit_length()
     padded = np.zeros(size)
     padded[: values.size] = values
     sums = np.zeros(first.size)

@@ -26,6 +26,7 @@ from carbonedge.exceptions import IntensityUnavailableError
 __all__ = ["intensity"]
 
 DAY_H = 24.0
+YEAR_H = 366 * DAY_H
 HOUR_S = 3600.0
 
 
@@ -36,9 +37,9 @@ HOUR_S = 3600.0
     "hours",
     is_flag=False,
     flag_value=DAY_H,
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=YEAR_H),
     metavar="[HOURS]",
-    help="The hours to come, 24 unless said, rather than the value now.",
+    help="The hours to come rather than the value now; 24 where HOURS is left out, after ZONE.",
 )
 @click.option(
     "--from",

@@ -162,8 +162,16 @@ def test_a_step_may_be_given(path: Path) -> None:
     assert read(path, once, step_s=900).at("US-CISO", START_S).valid_until_s == START_S + 900
     with pytest.raises(ValueError, match="step cannot be told: give step_s"):
         read(path, once)
+    with pytest.raises(ValueError, match="step_s is 0"):
+        read(path, once, step_s=0)
     half = rows("2022-01-01T00:00Z", "2022-01-01T00:30Z", "2022-01-01T01:00Z", "2022-01-01T02:00Z")
     assert len(values(read(path, half, step_s=1800), "US-CISO")) == 5
+
+
+def test_a_wrong_year_does_not_fill_the_memory(path: Path) -> None:
+    times = ("2022-01-01T00:00Z", "2022-01-01T00:05Z", "9022-01-01T00:10Z")
+    with pytest.raises(ValueError, match=r"line 4: .*00:05Z to 9022-.* too many rows are missing"):
+        read(path, rows(*times))
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,10 @@ def test_a_failing_source_is_counted_logged_and_outlived(
     assert refresher.at("FR").g_per_kwh == 56
     with pytest.raises(IntensityUnavailableError, match=r"\(the last try: told nothing\)"):
         refresher.at("DE")
+    source.tell(value("DE"))
+    refresher.refresh_now()
+    with pytest.raises(IntensityUnavailableError, match=r"refresh_now\(\)$"):
+        refresher.at("DE", 0)
 
 
 def test_an_error_of_no_known_sort_is_logged_by_its_name_alone(
@@ -165,8 +169,9 @@ def test_forecasts_are_fetched_up_to_the_horizon() -> None:
     refresher.refresh_now()
     assert refresher.forecast("DE", now_s, now_s + 2 * HOUR_S) == source.forecasts[1:3]
     assert refresher.at("DE", now_s + 1.5 * HOUR_S) == source.forecasts[2]
-    with pytest.raises(IntensityUnavailableError, match="no forecast"):
-        refresher.forecast("DE", now_s, now_s + 4 * HOUR_S)
+    for start_s, end_s in ((now_s, now_s + 4 * HOUR_S), (now_s - 2 * HOUR_S, now_s)):
+        with pytest.raises(IntensityUnavailableError, match="no forecast"):
+            refresher.forecast("DE", start_s, end_s)
     with pytest.raises(ValueError, match="not after"):
         refresher.forecast("DE", now_s, now_s)
 
@@ -324,6 +329,11 @@ def test_zones_of_another_sort_are_refused_unless_asked_for(
     assert refresher.at("DE").g_per_kwh == 100
     with pytest.raises(IntensityUnavailableError, match="do not compare"):
         refresher.at("US")
+    alone = Refresher(source, ["DE"])
+    alone.refresh_now()
+    source.tell(value("DE", 500, accounting="marginal"))
+    alone.refresh_now()
+    assert alone.at("DE").g_per_kwh == 500
     mixed = Refresher(source, ["DE", "US"], mixed=True)
     mixed.refresh_now()
     assert mixed.at("US").g_per_kwh == 700

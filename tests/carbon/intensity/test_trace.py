@@ -114,8 +114,7 @@ def test_a_longer_gap_is_an_error_that_tells_its_length_and_a_remedy() -> None:
 
 
 def test_nothing_is_made_up_before_the_first_value_or_after_the_last() -> None:
-    signal = trace(NAN, 100, NAN)
-    for hour in (0, 2):
+    for signal, hour in ((trace(NAN, 100, 200), 0), (trace(100, 200, NAN), 2)):
         with pytest.raises(IntensityUnavailableError, match="where it begins or ends"):
             signal.at("DE", START_S + hour * HOUR_S)
 
@@ -194,12 +193,13 @@ def test_values_must_be_intensities(values: list[float], message: str) -> None:
 def test_borders_are_whole_seconds() -> None:
     with pytest.raises(ValueError, match=r"step of a trace is 0.5 s: give whole seconds"):
         trace(1, step_s=0.5)
-    with pytest.raises(ValueError, match=r"step .* is 0 s: it must be above 0"):
+    with pytest.raises(ValueError, match="step_s is 0: it must be finite and above 0"):
         trace(1, step_s=0)
     with pytest.raises(ValueError, match=r"start of a trace is .* s: give whole seconds"):
         Trace({"DE": [1]}, start=0.25, step_s=1)
-    with pytest.raises(ValueError, match="max_gap_s is -1: it must be 0 or above"):
+    with pytest.raises(ValueError, match="max_gap_s is -1: it must be finite and 0 or above"):
         trace(1, max_gap_s=-1)
+    assert trace(1, *[NAN] * 100, 2, max_gap_s=math.inf).at("DE", START_S + HOUR_S)
     with pytest.raises(ValueError, match="kind is 'real'"):
         trace(1, kind="real")
 

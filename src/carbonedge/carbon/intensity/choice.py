@@ -9,10 +9,10 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, get_args
 
 from carbonedge.carbon.intensity.chain import Chain
-from carbonedge.carbon.intensity.signal import Signal
+from carbonedge.carbon.intensity.signal import Accounting, Signal
 from carbonedge.carbon.intensity.times import moment
 
 __all__ = ["SPECS", "open_cluster_signal", "open_signal"]
@@ -124,12 +124,12 @@ def _open(spec: object, base: Path) -> Signal:
         signal = _open_source(table, base)
         return Chain([signal], **limits) if limits else signal
     parts = table.pop("chain")
-    if table or not isinstance(parts, list):
-        wrong = ", ".join(table) or f"chain = {parts!r}"
+    if table:
         raise ValueError(
-            f"the intensity has {wrong}: give chain, a list of sources, and beside it max_age_s "
-            "and mixed alone"
+            f"a chain has {', '.join(table)} beside it: only max_age_s and mixed may stand there"
         )
+    if not isinstance(parts, list):
+        raise TypeError("a chain is no list: give its sources one after another, in brackets")
     return Chain([_open(part, base) for part in parts], **limits)
 
 
@@ -138,26 +138,28 @@ def _table(text: str) -> dict[str, object]:
     name, colon, argument = text.strip().partition(":")
     setting = _source(name).argument
     if bool(colon and argument) != (setting is not None):
-        written = next(spec for spec in SPECS if spec.partition(":")[0] == name)
-        raise ValueError(f"the intensity is {text!r}: write it as {written}")
+        raise _miswritten(text, name)
     if setting is None:
         return {SOURCE: name}
     if name == "static":
-        return {SOURCE: name, setting: _number(argument)}
+        try:
+            return {SOURCE: name, setting: float(argument)}
+        except ValueError:
+            raise _miswritten(text, name) from None
     if name == "carbon-aware-sdk":
-        accounting, factors, url = [*argument.split(":", 2), "", ""][:3]
-        return {SOURCE: name, setting: url, "accounting": accounting, "factors": factors}
+        labels = argument.split(":", 2)
+        if len(labels) < 3 or labels[0] not in get_args(Accounting):
+            raise _miswritten(text, name)
+        return {SOURCE: name, "accounting": labels[0], "factors": labels[1], setting: labels[2]}
     path, at, start = argument.rpartition("@")
-    if name == "trace" and at and start[:1].isdigit():
+    if at and start[:1].isdigit():
         return {SOURCE: name, setting: path, REPLAYED_FROM: start}
     return {SOURCE: name, setting: argument}
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no number: write the intensity as static:380") from None
+def _miswritten(text: str, name: str) -> ValueError:
+    written = next(spec for spec in SPECS if spec.partition(":")[0] == name)
+    return ValueError(f"the intensity is {text!r}: write it as {written}")
 
 
 def _source(name: object) -> _Source:

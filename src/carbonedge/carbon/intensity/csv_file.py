@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carbonedge._validation import LARGEST
+from carbonedge._validation import slots as at_least_one_whole
 from carbonedge.carbon.intensity.series import Series
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind
 from carbonedge.carbon.intensity.times import stamp
@@ -31,6 +32,9 @@ VALUE_COLUMNS_BY_FACTORS = {
     "direct": ("carbon intensity gco\N{SUBSCRIPT TWO}eq/kwh (direct)",),
 }
 ESTIMATED_COLUMNS = ("data estimated",)
+
+MOST_SLOTS = 10_000_000
+"""A century in steps of five minutes: more is a wrong year."""
 
 BLANKS = ("", "nan", "null", "none", "na", "n/a")
 OTHER_UNITS = ("lb", "mwh", "percent")
@@ -79,6 +83,8 @@ def read_csv(
 ) -> list[Series]:
     """The series of a file, as `Trace.from_csv` describes it."""
     path = Path(path)
+    if step_s is not None:
+        step_s = at_least_one_whole("step_s", step_s)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -247,6 +253,12 @@ def _series(
         raise ValueError(
             f"line {rows.lines[row]}: {stamp(times_s[row])} is no multiple of {step_s} s after "
             f"{stamp(times_s[0])}: correct it, or give step_s"
+        )
+    if slots[-1] >= MOST_SLOTS:
+        row = int(steps_s.argmax()) + 1
+        raise ValueError(
+            f"line {rows.lines[row]}: from {stamp(times_s[row - 1])} to {stamp(times_s[row])} too "
+            f"many rows are missing: check the year, or step_s, which is {step_s}"
         )
     places = slots.astype(np.int64)
     values = np.full(places[-1] + 1, np.nan)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from carbonedge._validation import LARGEST
+from carbonedge._validation import LARGEST, non_negative
 from carbonedge.carbon.intensity.labels import check_labels
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity, Kind
 from carbonedge.carbon.intensity.times import stamp
@@ -38,8 +38,8 @@ class Series:
     Raises
     ------
     ValueError
-        If there is no value, one is negative or infinite, or the step is not positive,
-        or a label is none of those known.
+        If there is no value, one is negative or infinite, max_gap_s is negative, or a label
+        is none of those known.
     """
 
     __slots__ = (
@@ -73,10 +73,8 @@ class Series:
         values = np.array(g_per_kwh, dtype=np.float64)
         if values.ndim != 1 or not values.size:
             raise ValueError(f"the intensities of {zone!r} have shape {values.shape}: give a row")
-        if step_s <= 0:
-            raise ValueError(f"the step of {zone!r} is {step_s} s: it must be above 0")
-        if not max_gap_s >= 0:
-            raise ValueError(f"max_gap_s is {max_gap_s:g}: it must be 0 or above")
+        if max_gap_s != math.inf:
+            max_gap_s = non_negative("max_gap_s", max_gap_s)
         wrong = np.flatnonzero(~np.isnan(values) & ~((values >= 0) & (values <= LARGEST)))
         if wrong.size:
             raise ValueError(

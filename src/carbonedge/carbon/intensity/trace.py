@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy.typing as npt
 
+from carbonedge._validation import positive
 from carbonedge.carbon.intensity.csv_file import read_csv
 from carbonedge.carbon.intensity.series import Series
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity, Kind, seconds
@@ -68,7 +69,7 @@ class Trace:
         max_gap_s: float = MAX_GAP_S,
     ) -> None:
         start_s = _whole("the start of a trace", seconds(start))
-        step_s = _whole("the step of a trace", step_s)
+        step_s = _whole("the step of a trace", positive("step_s", step_s))
         self._series = _by_zone(
             Series(
                 zone,
