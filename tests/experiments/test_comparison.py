@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ def interrupt_after(count: int) -> Callable[[], None]:
 def test_every_request_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     # Whatever is timed takes a millisecond.
     ticks = itertools.count()
-    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000, time=time.time)
     monkeypatch.setattr("carbonedge.experiments.comparison.time", clock)
     result = compare(
         load_model(light_model("squeezenet")),
