@@ -131,7 +131,8 @@ class Node:
         """
         if self.intensity_g_per_kwh is None:
             raise IntensityUnavailableError(
-                f"node {self.name!r} has no carbon intensity: set intensity_g_per_kwh"
+                f"node {self.name!r} has no carbon intensity: set intensity_g_per_kwh, or its zone "
+                "and where intensities come from"
             )
         return self.intensity_g_per_kwh
 

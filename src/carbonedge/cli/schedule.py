@@ -107,6 +107,7 @@ def _document(ranking: Ranking) -> dict[str, Any]:
         "task": dataclasses.asdict(ranking.task),
         "mode": ranking.mode,
         "scoring": ranking.scoring,
+        "method": "modelled",
         "assumed_time_ms": ranking.assumed_time_ms,
         "chosen": ranking.candidates[0].node if ranking.candidates else None,
         "nodes": [_entry(node, weighted) for node in (*ranking.candidates, *ranking.passed_over)],

@@ -63,7 +63,8 @@ def sweep(
         with writing("the plot", plot_path):
             save_sweep_plot(swept, plot_path)
     if as_json:
-        click.echo(json.dumps({"mode": mode, **dataclasses.asdict(swept)}, indent=2))
+        document = {"mode": mode, "method": "modelled", **dataclasses.asdict(swept)}
+        click.echo(json.dumps(document, indent=2))
     else:
         print_sweep(swept, mode)
         if plot_path is not None:

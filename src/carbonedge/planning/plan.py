@@ -122,8 +122,10 @@ class Plan:
         return hashlib.sha256(json.dumps(runs).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as plain values, with the version of this form."""
-        return {"version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        """The plan as plain values, with the version of this form and how joules and grams
+        came about.
+        """
+        return {"version": FORMAT_VERSION, "method": "modelled", **dataclasses.asdict(self)}
 
     def to_json(self) -> str:
         """The plan as JSON, read back by `from_json`."""

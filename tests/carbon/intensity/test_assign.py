@@ -53,7 +53,7 @@ def test_each_zone_is_asked_once_and_for_one_moment() -> None:
 
 def test_a_node_with_neither_zone_nor_intensity_is_an_error() -> None:
     with pytest.raises(
-        IntensityUnavailableError, match=r"'b' has no carbon intensity: set .*, or a zone"
+        IntensityUnavailableError, match=r"'b' has no carbon intensity: set .*, or its zone"
     ):
         with_intensities(Cluster([node("a", zone="DE"), node("b")]), SIGNAL)
 

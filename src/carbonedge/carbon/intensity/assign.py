@@ -8,7 +8,6 @@ from datetime import datetime
 from carbonedge.carbon.intensity.comparable import check_comparable
 from carbonedge.carbon.intensity.signal import Intensity, Signal, seconds
 from carbonedge.cluster import Cluster, Node
-from carbonedge.exceptions import IntensityUnavailableError
 
 __all__ = ["given_intensity", "with_intensities"]
 
@@ -70,9 +69,4 @@ def given_intensity(node: Node) -> Intensity:
     IntensityUnavailableError
         If it is given none.
     """
-    if node.intensity_g_per_kwh is None:
-        raise IntensityUnavailableError(
-            f"node {node.name!r} has no carbon intensity: set intensity_g_per_kwh, or a zone "
-            "and where its intensity comes from"
-        )
-    return Intensity(node.intensity_g_per_kwh, node.zone or "", "given per node", "static")
+    return Intensity(node.known_intensity(), node.zone or "", "given per node", "static")
