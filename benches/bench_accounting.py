@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from carbonedge.carbon.ledger import Ledger
 
 from carbonedge import Node
 from carbonedge.carbon import Accounting, Hop
 from carbonedge.carbon.energy import Portion
 from carbonedge.carbon.intensity import Static
+from carbonedge.carbon.ledger import Ledger
 from carbonedge.units import J_PER_KWH
 
 GOAL_US = 5.0
@@ -73,9 +72,8 @@ def bench_codecarbon_task(benchmark: Any) -> None:
     from codecarbon import OfflineEmissionsTracker
 
     tracker = OfflineEmissionsTracker(
-        country_iso_code="DEU", save_to_file=False, log_level="critical", allow_multiple_runs=True
+        country_iso_code="DEU", output_methods=[], log_level="critical", allow_multiple_runs=True
     )
-    logging.getLogger("codecarbon").disabled = True
 
     def task() -> Any:
         tracker.start_task("inference")
