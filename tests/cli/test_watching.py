@@ -94,6 +94,7 @@ def test_a_cluster_file_says_what_meters_and_where_intensities_come_from(
 [meter]
 kind = "replay"
 path = "plug.csv"
+share_by = "quota"
 
 [intensity]
 chain = [{ source = "trace", path = "FR.csv" }, { source = "trace", path = "PL.csv" }]
@@ -102,7 +103,7 @@ chain = [{ source = "trace", path = "FR.csv" }, { source = "trace", path = "PL.c
     code, out, err = call(capsys, *RUN[:3], "there/cluster.toml", "--requests", "3", "--json")
     assert (code, err) == (0, "")
     document = json.loads(out)
-    assert document["energy_source"] == "replay (socket), shared by cpu time"
+    assert document["energy_source"] == "replay (socket), shared by quota"
     assert document["intensity_source"] == "trace FR.csv (actual, average, lifecycle)"
     row = document["rows"][0]
     assert row["node_use"] == {"b": 100.0}
@@ -199,6 +200,14 @@ def test_wrong_sources_are_one_line_and_exit_code_2(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert_one_line(call(capsys, *RUN, *arguments), message)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_wrong_way_of_sharing_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("cluster.toml").write_text(NODES + "\n[meter]\nkind = 'model'\nshare_by = 'luck'\n")
+    assert_one_line(call(capsys, *RUN, "--intensity", "static:1"), "cannot be shared by 'luck'")
 
 
 def test_a_meter_that_is_not_there_says_what_helps(

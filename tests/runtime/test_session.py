@@ -28,7 +28,7 @@ from carbonedge import (
     load_model,
 )
 from carbonedge.carbon.energy import Attribution
-from carbonedge.carbon.intensity import Static
+from carbonedge.carbon.intensity import Refresher, Static
 from carbonedge.carbon.report import report
 from carbonedge.planning import OperatorCosts, measure, operator_costs, sized
 from carbonedge.planning.cuts import returning
@@ -418,3 +418,17 @@ def test_inferences_are_written_to_the_ledger(tmp_path: Path) -> None:
     assert written.total.inferences == 3
     assert written.total.emissions_g == pytest.approx(session.footprint.emissions_g)
     assert written.total.energy.total_j == pytest.approx(session.footprint.energy_j)
+
+
+def test_a_refresher_pushes_into_a_session() -> None:
+    cluster = Cluster(
+        [dataclasses.replace(node, zone=node.name.upper()) for node in NODES], CLUSTER.links
+    )
+    session = InferenceSession(models.layers(), cluster, plan=plan(("a", 0, 4), ("b", 4, 8)))
+    refresher = Refresher(Static({"A": 1000.0, "B": 10.0}), ["A", "B"])
+    refresher.push_to(session, cluster.nodes)
+    refresher.refresh_now()
+    _, footprint = session.run_with_footprint(None, {"x": X})
+    for name, g_per_kwh in (("a", 1000.0), ("b", 10.0)):
+        share = footprint.by_node[name]
+        assert share.emissions_g == pytest.approx(share.energy_j * g_per_kwh / 3.6e6)

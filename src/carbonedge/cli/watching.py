@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from carbonedge.carbon.energy import Meter, open_cluster_meter, open_meter
+from carbonedge.carbon.energy import Attribution, open_cluster_meter, open_meter
 from carbonedge.carbon.intensity import (
     Signal,
     open_cluster_signal,
@@ -66,16 +66,16 @@ def watched(
             monitor.close()
     finally:
         if opened is not None:
-            opened.close()
+            opened.meter.close()
 
 
-def _meter(path: str, given: str | None) -> Meter | None:
+def _meter(path: str, given: str | None) -> Attribution | None:
     if given is None:
         return open_cluster_meter(path)
     kind, colon, file = given.partition(":")
     if kind == NONE:
         return None
-    return open_meter(kind, path=Path(file)) if colon else open_meter(kind)
+    return Attribution(open_meter(kind, path=Path(file)) if colon else open_meter(kind))
 
 
 def _signal(path: str, given: str | None) -> Signal | None:

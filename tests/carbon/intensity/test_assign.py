@@ -7,6 +7,7 @@ from signals import Told
 
 from carbonedge import Cluster, IntensityUnavailableError, Link, Node
 from carbonedge.carbon.intensity.assign import with_intensities
+from carbonedge.carbon.intensity.chain import Chain
 from carbonedge.carbon.intensity.signal import Intensity
 from carbonedge.carbon.intensity.static import Static
 from carbonedge.carbon.intensity.trace import Trace
@@ -70,3 +71,14 @@ def test_different_sorts_are_refused_unless_asked_for() -> None:
         with_intensities(cluster, direct)
     assigned, _ = with_intensities(cluster, direct, mixed=True)
     assert [node.intensity_g_per_kwh for node in assigned.nodes] == [300, 2]
+
+
+def test_a_chain_that_may_mix_lets_nodes_mix() -> None:
+    cluster = Cluster([node("a", zone="DE"), node("b", intensity_g_per_kwh=2)])
+    direct = Static(300, factors="direct")
+    with pytest.raises(ValueError, match="do not compare"):
+        with_intensities(cluster, Chain([direct]))
+    assigned, _ = with_intensities(cluster, Chain([direct], mixed=True))
+    assert assigned.nodes[0].intensity_g_per_kwh == 300
+    with pytest.raises(ValueError, match="do not compare"):
+        with_intensities(cluster, Chain([direct], mixed=True), mixed=False)

@@ -13,7 +13,7 @@ from carbonedge._validation import positive
 from carbonedge.carbon.energy.meter import COMPONENTS, Meter
 from carbonedge.exceptions import MeterUnavailableError
 
-__all__ = ["Attribution", "Portion", "ShareBy", "Work", "thread_clock"]
+__all__ = ["Attribution", "Portion", "ShareBy", "Work", "check_share_by", "thread_clock"]
 
 ShareBy = Literal["cpu_time", "quota"]
 
@@ -88,8 +88,7 @@ class Attribution:
         clock: Callable[[], float] = time.monotonic,
         cpu_clock: Callable[[int], float] | None = None,
     ) -> None:
-        if by not in ("cpu_time", "quota"):
-            raise ValueError(f"energy cannot be shared by {by!r}: choose cpu_time or quota")
+        check_share_by(by)
         if by == "cpu_time" and cpu_clock is None and sys.platform != "linux":
             raise MeterUnavailableError(
                 f"the CPU time of threads is not told on {sys.platform}: share by quota"
@@ -210,6 +209,18 @@ class Attribution:
         except OSError:
             # The thread has ended: it uses nothing more.
             return self._cpu_s.get(clock, 0.0)
+
+
+def check_share_by(by: object) -> None:
+    """Refuse what is no way of sharing.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if by not in ("cpu_time", "quota"):
+        raise ValueError(f"energy cannot be shared by {by!r}: choose cpu_time or quota")
 
 
 def thread_clock(native_id: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from carbonedge.carbon.energy.attribution import Attribution, check_share_by
 from carbonedge.carbon.energy.meter import Meter
 from carbonedge.carbon.energy.settings import check_settings
 from carbonedge.carbon.energy.together import Together
@@ -63,14 +64,16 @@ def open_meter(kind: str, **settings: object) -> Meter:
     return make(**settings)
 
 
-def open_cluster_meter(path: str | os.PathLike[str]) -> Meter | None:
-    """The meter that the table ``[meter]`` of a cluster file asks for, if it has one: its
-    ``kind``, and settings, of which ``path`` starts from the file's folder.
+def open_cluster_meter(path: str | os.PathLike[str]) -> Attribution | None:
+    """The meter that the table ``[meter]`` of a cluster file asks for, if it has one.
+
+    Its ``kind`` names it, ``share_by`` says how works that overlap share its energy; all else
+    are its settings, of which ``path`` starts from the file's folder.
 
     Raises
     ------
     ValueError, MeterUnavailableError
-        As `open_meter` does, or because the table is none.
+        As `open_meter` and `Attribution` do, or because the table is none.
     """
     path = Path(path)
     table = tomllib.loads(path.read_text(encoding="utf-8")).get("meter")
@@ -80,10 +83,12 @@ def open_cluster_meter(path: str | os.PathLike[str]) -> Meter | None:
     if not is_settings:
         raise ValueError(f"{path}: meter is {table!r}: write [meter], and its kind below")
     settings = dict(table)
+    share_by = settings.pop("share_by", "cpu_time")
     if isinstance(settings.get("path"), str):
         settings["path"] = path.parent / settings["path"]
     try:
-        return open_meter(**settings)
+        check_share_by(share_by)
+        return Attribution(open_meter(**settings), by=share_by)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

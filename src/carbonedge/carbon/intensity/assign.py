@@ -17,7 +17,7 @@ def with_intensities(
     signal: Signal,
     when: datetime | float | None = None,
     *,
-    mixed: bool = False,
+    mixed: bool | None = None,
 ) -> tuple[Cluster, dict[str, Intensity]]:
     """A cluster with the intensities of one moment, and by name of node where each is from.
 
@@ -33,7 +33,8 @@ def with_intensities(
     when
         Now when left out.
     mixed
-        Let intensities of different sorts stand side by side.
+        Let intensities of different sorts stand side by side; as the signal has it when left
+        out.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def with_intensities(
         value if value.zone else dataclasses.replace(value, zone=f"node {name}")
         for name, value in by_node.items()
     )
-    check_comparable(named, mixed=mixed)
+    check_comparable(named, mixed=getattr(signal, "mixed", False) if mixed is None else mixed)
     nodes = [
         dataclasses.replace(node, intensity_g_per_kwh=by_node[node.name].g_per_kwh)
         for node in cluster.nodes

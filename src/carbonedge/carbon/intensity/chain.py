@@ -60,6 +60,11 @@ class Chain:
         self._last: dict[str, Intensity] = {}
 
     @property
+    def mixed(self) -> bool:
+        """Whether it may answer in different sorts."""
+        return self._mixed
+
+    @property
     def immediate(self) -> bool:
         return all(signal.immediate for signal in self._signals)
 

@@ -78,7 +78,7 @@ class Refresher:
     max_age_s
         A value that has not been valid for longer is not given; any is when left out.
     mixed
-        Let zones have intensities of different sorts.
+        Let zones have intensities of different sorts; as the signal has it when left out.
 
     Raises
     ------
@@ -94,7 +94,7 @@ class Refresher:
         every_s: float = 300.0,
         horizon_s: float = 0.0,
         max_age_s: float | None = None,
-        mixed: bool = False,
+        mixed: bool | None = None,
     ) -> None:
         self._signal = signal
         self._zones = tuple(dict.fromkeys(zones))
@@ -103,7 +103,7 @@ class Refresher:
         self._every_s = positive("every_s", every_s)
         self._horizon_s = non_negative("horizon_s", horizon_s)
         self._max_age_s = math.inf if max_age_s is None else target("max_age_s", max_age_s)
-        self._mixed = mixed
+        self._mixed = getattr(signal, "mixed", False) if mixed is None else mixed
         self._held: dict[str, _Held] = {}
         self._forecasts: dict[str, Sequence[Intensity]] = {}
         self._reasons: dict[str, str] = {}
@@ -117,6 +117,11 @@ class Refresher:
     @property
     def immediate(self) -> bool:
         return True
+
+    @property
+    def mixed(self) -> bool:
+        """Whether zones may have intensities of different sorts."""
+        return self._mixed
 
     @property
     def zones(self) -> tuple[str, ...]:
