@@ -327,6 +327,17 @@ def test_an_answer_from_the_future_is_not_believed(source: Source, tmp_path: Pat
     assert again(source, tmp_path).at("DE").g_per_kwh == 50.0
 
 
+def test_after_the_clock_is_set_back_nothing_is_fresh_for_long(
+    source: Source, clock: Clock
+) -> None:
+    cache = Cache(source, directory=False)
+    source.late_s = 2 * HOUR_S
+    cache.at("DE")
+    clock.ahead_s = -10 * HOUR_S
+    cache.at("DE")
+    assert source.asked == 2
+
+
 def test_a_directory_that_cannot_be_written_to_is_logged_once(
     source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -162,6 +162,13 @@ def test_values_that_are_not_known_yet_are_passed_over(provider: Provider) -> No
     assert "nothing is known" in failing(lambda: maps(provider).at("DE", hour(-5)))
 
 
+def test_another_zones_forecast_or_history_is_refused(provider: Provider) -> None:
+    provider.say(FORECAST, {**ahead(0, 1), "zone": "US"})
+    assert "'US' answered" in failing(lambda: maps(provider).at("DE", hour(1)))
+    provider.say(HISTORY, {**history(-3), "zone": "US"})
+    assert "'US' answered" in failing(lambda: maps(provider).at("DE", hour(-3)))
+
+
 def test_the_free_plans_limits_are_told(provider: Provider) -> None:
     provider.say(FORECAST, Answer({"error": "No access"}, 403))
     message = failing(lambda: maps(provider).forecast("DE", time.time(), hour(4)))

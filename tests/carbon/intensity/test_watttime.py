@@ -209,6 +209,17 @@ def test_the_past_is_asked_for_in_parts_whose_ends_come_twice(
     assert len(provider.asked(HISTORICAL)) == 3
 
 
+def test_a_past_time_between_two_points_is_the_firsts(provider: Provider, account: Account) -> None:
+    def asked_for(request: Request) -> Answer:
+        times = [hour(-30) + 300 * i for i in range(-24, 24)]
+        wanted = [t for t in times if request.params["start"] <= iso(t) <= request.params["end"]]
+        return Answer(series(*((at_s, at_s % 1000) for at_s in wanted)))
+
+    provider.say(HISTORICAL, account.only(asked_for))
+    then = watttime(provider).at(REGION, hour(-30) + 299)
+    assert (then.valid_from_s, then.valid_until_s) == (hour(-30), hour(-30) + 300)
+
+
 def test_imputed_data_are_estimated(provider: Provider, account: Account) -> None:
     then_s = hour(-30)
     answer = series((then_s - 300, 1), (then_s, 2), (then_s + 300, 3))
