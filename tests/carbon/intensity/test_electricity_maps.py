@@ -128,6 +128,13 @@ def test_a_forecast_asks_for_the_horizon_it_needs(
     assert [request.params["horizonHours"] for request in provider.requests] == [horizon]
 
 
+def test_a_day_from_now_needs_more_than_a_days_forecast(provider: Provider) -> None:
+    provider.say(FORECAST, lambda r: Answer(ahead(*range(int(r.params["horizonHours"])))))
+    now_s = time.time()
+    points = maps(provider).forecast("DE", now_s, now_s + 24 * HOUR_S)
+    assert points[-1].valid_until_s >= now_s + 24 * HOUR_S
+
+
 def test_a_forecast_that_begins_in_the_past_begins_with_the_history(provider: Provider) -> None:
     provider.say(FORECAST, ahead(*range(1, 24)))
     provider.say(HISTORY, history(*range(-24, 1)))

@@ -238,6 +238,22 @@ def test_a_forecast_asks_for_the_hours_it_needs(provider: Provider, account: Acc
     found = watttime(provider).forecast(REGION, time.time(), five_minutes(24))
     assert [point.valid_from_s for point in found] == [five_minutes(i) for i in range(24)]
     assert provider.asked(FORECAST)[0].params["horizon_hours"] == "2"
+
+
+def test_a_day_from_now_needs_more_than_a_days_forecast(
+    provider: Provider, account: Account
+) -> None:
+    def ahead(request: Request) -> Answer:
+        points = range(12 * int(request.params["horizon_hours"]))
+        return Answer(series(*((five_minutes(i), 1) for i in points)))
+
+    provider.say(FORECAST, account.only(ahead))
+    now_s = time.time()
+    points = watttime(provider).forecast(REGION, now_s, now_s + 24 * 3600)
+    assert points[-1].valid_until_s >= now_s + 24 * 3600
+
+
+def test_a_forecast_too_far_ahead_is_not_asked_for(provider: Provider, account: Account) -> None:
     assert "end at 72 h" in failing(
         lambda: watttime(provider).forecast(REGION, time.time(), hour(90))
     )
