@@ -39,6 +39,7 @@ class Source:
         self.slow_s = 0.0
         self.g_per_kwh = 100.0
         self.closed = False
+        self.kind = "actual"
 
     def _point(self, zone: str, from_s: float, kind: str) -> Intensity:
         return Intensity(
@@ -60,7 +61,7 @@ class Source:
         self._ask()
         if when is None:
             return self._point(zone, time.time() - self.late_s, "actual")
-        return self._point(zone, when // HOUR_S * HOUR_S, "actual")
+        return self._point(zone, when // HOUR_S * HOUR_S, self.kind)
 
     def forecast(self, zone: str, start: float, end: float) -> Sequence[Intensity]:
         self._ask()
@@ -175,11 +176,26 @@ def test_while_a_failure_is_remembered_the_old_value_serves_unasked(
     assert source.asked == 2
 
 
-def test_past_values_are_asked_for_once(cache: Cache, source: Source) -> None:
+def test_past_values_are_asked_for_once(cache: Cache, source: Source, clock: Clock) -> None:
     then_s = (time.time() // HOUR_S - 30) * HOUR_S
     first = cache.at("DE", then_s + 10)
+    clock.ahead_s = 10 * HOUR_S
     assert cache.at("DE", then_s + 3000) == first
     cache.at("DE", then_s + HOUR_S)
+    assert source.asked == 2
+
+
+def test_what_was_forecast_of_a_time_is_asked_for_again(
+    cache: Cache, source: Source, clock: Clock
+) -> None:
+    source.kind = "forecast"
+    ahead_s = time.time() + 120
+    cache.at("DE", ahead_s)
+    cache.at("DE", ahead_s)
+    assert source.asked == 1
+    clock.ahead_s = 400
+    source.kind = "actual"
+    assert cache.at("DE", ahead_s).kind == "actual"
     assert source.asked == 2
 
 
@@ -325,6 +341,17 @@ def test_an_answer_from_the_future_is_not_believed(source: Source, tmp_path: Pat
     file.write_text(json.dumps(shelf))
     source.g_per_kwh = 50.0
     assert again(source, tmp_path).at("DE").g_per_kwh == 50.0
+
+
+def test_after_the_clock_is_set_back_nothing_is_fresh_for_long(
+    source: Source, clock: Clock
+) -> None:
+    cache = Cache(source, directory=False)
+    source.late_s = 2 * HOUR_S
+    cache.at("DE")
+    clock.ahead_s = -10 * HOUR_S
+    cache.at("DE")
+    assert source.asked == 2
 
 
 def test_a_directory_that_cannot_be_written_to_is_logged_once(

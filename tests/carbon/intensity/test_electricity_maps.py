@@ -128,6 +128,13 @@ def test_a_forecast_asks_for_the_horizon_it_needs(
     assert [request.params["horizonHours"] for request in provider.requests] == [horizon]
 
 
+def test_a_day_from_now_needs_more_than_a_days_forecast(provider: Provider) -> None:
+    provider.say(FORECAST, lambda r: Answer(ahead(*range(int(r.params["horizonHours"])))))
+    now_s = time.time()
+    points = maps(provider).forecast("DE", now_s, now_s + 24 * HOUR_S)
+    assert points[-1].valid_until_s >= now_s + 24 * HOUR_S
+
+
 def test_a_forecast_that_begins_in_the_past_begins_with_the_history(provider: Provider) -> None:
     provider.say(FORECAST, ahead(*range(1, 24)))
     provider.say(HISTORY, history(*range(-24, 1)))
@@ -160,6 +167,13 @@ def test_values_that_are_not_known_yet_are_passed_over(provider: Provider) -> No
     provider.say(HISTORY, {"zone": "DE", "history": [value(-5, None), value(-4, 7)]})
     assert maps(provider).at("DE", hour(-4)).g_per_kwh == 7
     assert "nothing is known" in failing(lambda: maps(provider).at("DE", hour(-5)))
+
+
+def test_another_zones_forecast_or_history_is_refused(provider: Provider) -> None:
+    provider.say(FORECAST, {**ahead(0, 1), "zone": "US"})
+    assert "'US' answered" in failing(lambda: maps(provider).at("DE", hour(1)))
+    provider.say(HISTORY, {**history(-3), "zone": "US"})
+    assert "'US' answered" in failing(lambda: maps(provider).at("DE", hour(-3)))
 
 
 def test_the_free_plans_limits_are_told(provider: Provider) -> None:

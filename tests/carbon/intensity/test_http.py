@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -243,6 +244,16 @@ def test_a_closed_client_says_so_and_ends_its_waits(provider: Provider) -> None:
     assert time.monotonic() - start_s < 20
     closing.join()
     assert "was closed" in failing(lambda: get(one))
+
+
+def test_importing_the_sources_loads_nothing_heavy() -> None:
+    heavy = "httpx", "tenacity", "platformdirs", "msgspec"
+    code = (
+        "import sys, carbonedge.carbon.intensity; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("missing", ["httpx", "tenacity"])

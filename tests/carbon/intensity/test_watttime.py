@@ -209,6 +209,17 @@ def test_the_past_is_asked_for_in_parts_whose_ends_come_twice(
     assert len(provider.asked(HISTORICAL)) == 3
 
 
+def test_a_past_time_between_two_points_is_the_firsts(provider: Provider, account: Account) -> None:
+    def asked_for(request: Request) -> Answer:
+        times = [hour(-30) + 300 * i for i in range(-24, 24)]
+        wanted = [t for t in times if request.params["start"] <= iso(t) <= request.params["end"]]
+        return Answer(series(*((at_s, at_s % 1000) for at_s in wanted)))
+
+    provider.say(HISTORICAL, account.only(asked_for))
+    then = watttime(provider).at(REGION, hour(-30) + 299)
+    assert (then.valid_from_s, then.valid_until_s) == (hour(-30), hour(-30) + 300)
+
+
 def test_imputed_data_are_estimated(provider: Provider, account: Account) -> None:
     then_s = hour(-30)
     answer = series((then_s - 300, 1), (then_s, 2), (then_s + 300, 3))
@@ -227,6 +238,22 @@ def test_a_forecast_asks_for_the_hours_it_needs(provider: Provider, account: Acc
     found = watttime(provider).forecast(REGION, time.time(), five_minutes(24))
     assert [point.valid_from_s for point in found] == [five_minutes(i) for i in range(24)]
     assert provider.asked(FORECAST)[0].params["horizon_hours"] == "2"
+
+
+def test_a_day_from_now_needs_more_than_a_days_forecast(
+    provider: Provider, account: Account
+) -> None:
+    def ahead(request: Request) -> Answer:
+        points = range(12 * int(request.params["horizon_hours"]))
+        return Answer(series(*((five_minutes(i), 1) for i in points)))
+
+    provider.say(FORECAST, account.only(ahead))
+    now_s = time.time()
+    points = watttime(provider).forecast(REGION, now_s, now_s + 24 * 3600)
+    assert points[-1].valid_until_s >= now_s + 24 * 3600
+
+
+def test_a_forecast_too_far_ahead_is_not_asked_for(provider: Provider, account: Account) -> None:
     assert "end at 72 h" in failing(
         lambda: watttime(provider).forecast(REGION, time.time(), hour(90))
     )

@@ -221,7 +221,6 @@ class Cache:
                     raise
                 logger.warning("an older value serves: %s", error)
                 return answer
-            known.failures.pop(what, None)
             self._save(zone, known)
             return answer
 
@@ -285,7 +284,7 @@ class Cache:
         if path is None:
             return
         try:
-            seen = _stamp(path)
+            seen = _stamp(path.stat())
             if seen == known.seen:
                 return
             shelf = _shelf(path.read_bytes())
@@ -324,8 +323,7 @@ class Cache:
         )
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _replace(path, msgspec.json.encode(shelf))
-            known.seen = _stamp(path)
+            known.seen = _replace(path, msgspec.json.encode(shelf))
         except OSError as error:
             if not self._complained:
                 self._complained = True
@@ -379,18 +377,20 @@ def _finite(kept: _Kept | None) -> _Kept | None:
     return kept
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
-    stat = path.stat()
+def _stamp(stat: os.stat_result) -> tuple[int, int, int]:
+    """What tells one state of a file from another."""
     return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
-def _replace(path: Path, text: bytes) -> None:
+def _replace(path: Path, text: bytes) -> tuple[int, int, int]:
     """Write a file so that whoever reads it finds the old one or the new one whole."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
+            file.flush()
+            written = _stamp(os.fstat(file.fileno()))
         Path(name).replace(path)
-    except OSError:
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise
+    return written

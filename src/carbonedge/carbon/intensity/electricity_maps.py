@@ -23,6 +23,7 @@ from carbonedge.carbon.intensity.points import (
     is_now,
     known_all_the_way,
     moment,
+    not_too_far,
     utc,
     window,
     zone_name,
@@ -185,13 +186,10 @@ class ElectricityMaps:
         return in_order(points)
 
     def _ahead(self, zone: str, end_s: float, now_s: float) -> Iterator[Intensity]:
-        hours = math.ceil((end_s - now_s) / HOUR_S)
-        horizon = next((h for h in _HORIZONS_H if h >= hours), None)
-        if horizon is None:
-            raise IntensityUnavailableError(
-                f"{self._source}: zone {zone!r}: {utc(end_s)} is {hours} h ahead and forecasts end "
-                f"at {_HORIZONS_H[-1]} h: ask for less"
-            )
+        not_too_far(end_s, now_s, _HORIZONS_H[-1], self._source, zone)
+        # Counted from the current hour's beginning, where forecasts begin.
+        hours = (end_s - now_s // HOUR_S * HOUR_S) / HOUR_S
+        horizon = next((h for h in _HORIZONS_H if h >= hours), _HORIZONS_H[-1])
         answer = self._get("forecast", _Forecast, zone, horizonHours=str(horizon))
         return self._points(answer.forecast, answer, zone, "forecast")
 

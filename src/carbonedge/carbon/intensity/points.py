@@ -23,6 +23,7 @@ __all__ = [
     "is_now",
     "known_all_the_way",
     "moment",
+    "not_too_far",
     "other_types",
     "touching",
     "utc",
@@ -116,6 +117,15 @@ def utc(time_s: float, timespec: str = "seconds") -> str:
     """As ``2026-01-31T12:00:00Z``."""
     whole = datetime.fromtimestamp(math.floor(time_s), UTC).replace(tzinfo=None)
     return whole.isoformat(timespec=timespec) + "Z"
+
+
+def not_too_far(end_s: float, now_s: float, horizon_h: int, source: str, zone: str) -> None:
+    """Refuse what lies further ahead than a source's forecasts go."""
+    if end_s - now_s > horizon_h * HOUR_S:
+        raise IntensityUnavailableError(
+            f"{source}: zone {zone!r}: {utc(end_s)} is {(end_s - now_s) / HOUR_S:.0f} h ahead and "
+            f"forecasts end at {horizon_h} h: ask for less"
+        )
 
 
 def in_order(points: Iterable[Intensity]) -> list[Intensity]:

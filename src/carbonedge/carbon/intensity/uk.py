@@ -22,6 +22,7 @@ from carbonedge.carbon.intensity.points import (
     is_now,
     known_all_the_way,
     moment,
+    not_too_far,
     utc,
     window,
     zone_name,
@@ -33,6 +34,7 @@ __all__ = ["UkCarbonIntensity"]
 
 _SLOT_S = HOUR_S / 2
 _RANGE_S = 14 * DAY_S
+_HORIZON_H = 48
 _ZONE = re.compile(r"GB(?:-(?P<region>[1-9]|1[0-7])|-(?P<postcode>[A-Z]{1,2}[0-9][A-Z0-9]?))?")
 
 
@@ -131,14 +133,10 @@ class UkCarbonIntensity:
             points += self._get(zone, f"/{_minutes(from_s)}/{_minutes(to_s)}")
             from_s = to_s
         if end_s > now_s:
+            not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
             from_s = max(start_s, now_s) // _SLOT_S * _SLOT_S
-            hours = (end_s - from_s) / HOUR_S
-            if hours > 48:
-                raise IntensityUnavailableError(
-                    f"{self._source}: zone {zone!r}: {utc(end_s)} is {hours:.0f} h ahead and "
-                    "forecasts end at 48 h: ask for less"
-                )
-            points += self._get(zone, f"/{_minutes(from_s)}/fw{24 if hours <= 24 else 48}h")
+            hours = 24 if end_s - from_s <= DAY_S else _HORIZON_H
+            points += self._get(zone, f"/{_minutes(from_s)}/fw{hours}h")
         return in_order(points)
 
     def _get(self, zone: str, when: str) -> Iterator[Intensity]:

@@ -25,6 +25,7 @@ from carbonedge.carbon.intensity.points import (
     is_now,
     known_all_the_way,
     moment,
+    not_too_far,
     utc,
     window,
     zone_name,
@@ -40,6 +41,7 @@ _ACCOUNTING: dict[str, Accounting] = {"co2_moer": "marginal", "co2_aoer": "avera
 _RENEW_AFTER_S = 25 * 60.0
 _PAUSE_S = 60.0
 _HORIZON_H = 72
+_PERIOD_S = 300.0
 _RANGE_S = 30 * DAY_S
 _WHERE = "an account is had by the API's /register, see https://docs.watttime.org"
 _REMEDIES = {
@@ -64,7 +66,7 @@ class _Meta:
     region: str
     signal_type: str
     units: str
-    data_point_period_seconds: float = 300.0
+    data_point_period_seconds: float = _PERIOD_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +192,10 @@ class WattTime:
         now_s = time.time()
         points: list[Intensity] = []
         if end_s > now_s:
-            hours = math.ceil((end_s - now_s) / HOUR_S)
-            if hours > _HORIZON_H:
-                raise IntensityUnavailableError(
-                    f"{self._source}: zone {zone!r}: {utc(end_s)} is {hours} h ahead and "
-                    f"forecasts end at {_HORIZON_H} h: ask for less"
-                )
+            not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
+            # Counted from the current point's beginning, where forecasts begin.
+            hours = math.ceil((end_s - now_s // _PERIOD_S * _PERIOD_S) / HOUR_S)
+            hours = min(hours, _HORIZON_H)
             points = in_order(self._ahead(zone, hours))
         if start_s < now_s and (not points or points[0].valid_from_s > start_s):
             points = [*self._past(zone, start_s, min(end_s, now_s)), *points]
