@@ -383,6 +383,10 @@ for number in range(1000, 1010):
     ledger.append(entry(inference=number))
 child = os.fork()
 if not child:
+    if os.path.isdir("/proc/self/fd"):
+        for number in os.listdir("/proc/self/fd"):
+            path = f"/proc/self/fd/{number}"
+            assert not os.path.exists(path) or not os.path.samefile(path, sys.argv[1])
     work(100)
     sys.exit()
 assert os.waitpid(child, 0)[1] == 0

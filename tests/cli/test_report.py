@@ -227,6 +227,15 @@ def test_names_in_a_ledger_are_text_and_nothing_else(capsys: pytest.CaptureFixtu
     assert "".join(page.text).count(evil) > 8
 
 
+def test_dollars_in_names_are_no_formula(capsys: pytest.CaptureFixture[str]) -> None:
+    with Ledger("dollars.db") as ledger:
+        ledger.append(entry(origin=origin("$x_1$")))
+    call(capsys, "report", "dollars.db", "--html", "page.html")
+    texts = [text.strip() for text in Page(Path("page.html").read_text()).text]
+    # In the legend, beside a bar, above a panel, and in the table.
+    assert texts.count("$x_1$") == 4
+
+
 def test_a_page_of_many_nodes_shows_the_largest(capsys: pytest.CaptureFixture[str]) -> None:
     with Ledger("many.db") as ledger:
         for number in range(300):
