@@ -6,9 +6,10 @@ import itertools
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from carbonedge.carbon.energy import Attribution, Portion
 from carbonedge.carbon.energy.meter import MeterMethod
@@ -29,6 +30,9 @@ __all__ = ["Accounting", "Hop", "Writer"]
 
 INFERENCE_BITS = 62
 """Inferences are numbered on from a random start, so that no two writers' meet."""
+
+MOST_RECENT = 64
+"""Inferences are added to the sums so many at a time."""
 
 _Energy = tuple[MeterMethod, str]
 """How joules came about, in a word and in more."""
@@ -65,6 +69,7 @@ class Hop:
 class _Stage(NamedTuple):
     """One stage, with what its entries have in common: metered, and where the meter failed."""
 
+    number: int
     node: Node
     embodied_g_per_ms: float
     metered: Origin
@@ -129,6 +134,7 @@ class Accounting:
             self._metered = (method, str(attribution))
         self._stages = [
             _Stage(
+                stage,
                 node,
                 node.embodied_g_per_hour / MS_PER_HOUR,
                 *(
@@ -142,15 +148,18 @@ class Accounting:
         self._hop_stages = tuple(hop.stage for hop in hops)
         ends = [end for hop in hops for end in (hop.source, hop.target)]
         self.intensities = Lookup([*nodes, *ends], signal)
-        self._rates = self._rates_for(self.intensities.known(time.time()))
+        self._sources: dict[str, None] = {}
+        self._look(time.time())
         self._ledger = ledger
         self._numbers = itertools.count(secrets.randbits(INFERENCE_BITS))
         self._lock = threading.Lock()
         self._inferences = 0
         self._unmetered = 0
         # Of each stage, and last of all hops together.
-        self._sums = [[0.0] * len(Share._fields) for _ in range(len(self._stages) + 1)]
-        self._sources: dict[str, None] = {}
+        self._sums = [Share()] * (len(self._stages) + 1)
+        self._recent: deque[tuple[Any, ...]] = deque()
+        none = [0.0] * len(self._stages)
+        self._nothing_moved = (Share(), none, none)
 
     def account(
         self,
@@ -174,18 +183,21 @@ class Accounting:
             Milliseconds and joules of each hop.
         """
         # Every request pays for every line here: tuples, no generators, few calls.
-        known = self.intensities.known(began_s)
         rates = self._rates
-        if rates.known is not known:
-            rates = self._rates = self._rates_for(known)
-        moved, left_j, left_g = self._transferred(rates.hops, transfers)
+        known = self.intensities.latest
+        if known is not rates.known or not known.from_s <= began_s < known.again_s:
+            rates = self._look(began_s)
+            known = rates.known
+        moved, left_j, left_g = self._nothing_moved
+        if self._hops:
+            moved, left_j, left_g = self._transferred(rates.hops, transfers)
         ledger, until_s = self._ledger, known.until_s
         inference, start_s, metered = next(self._numbers), began_s, True
         by_node: dict[str, Share] = {}
         for stage, (intensity, g_per_j), time_ms, portion in zip(
             self._stages, rates.stages, times_ms, portions, strict=True
         ):
-            node, embodied_g_per_ms, origin, modelled = stage
+            number, node, embodied_g_per_ms, origin, modelled = stage
             if portion is None:
                 metered, origin, portion = False, modelled, _modelled(node, time_ms)
             cpu_j, memory_j, gpu_j, machine_j, idle_j = portion
@@ -198,35 +210,69 @@ class Accounting:
             embodied_g = time_ms * embodied_g_per_ms
             by_node[node.name] = _new(Share, (time_ms, energy_j, grams, embodied_g, idle_j))
             if ledger is not None:
-                what = (start_s, inference, origin, intensity, time_ms, *portion)
-                number = origin.stage
-                ledger.append(
-                    _new(Entry, (*what, left_j[number], grams, embodied_g, left_g[number]))
+                entry = (
+                    start_s,
+                    inference,
+                    origin,
+                    intensity,
+                    time_ms,
+                    cpu_j,
+                    memory_j,
+                    gpu_j,
+                    machine_j,
+                    idle_j,
+                    left_j[number],
+                    grams,
+                    embodied_g,
+                    left_g[number],
                 )
+                ledger.append(_new(Entry, entry))
             start_s = stop_s
-        self._add(by_node, moved, known.source, metered)
+        self._recent.append((metered, *by_node.values(), moved))
+        if len(self._recent) > MOST_RECENT:
+            self._sum_up()
         method, energy_source = self._metered if metered else self._modelled
         how = (method, self._time_source, energy_source, known.source)
         return _new(Footprint, (1, by_node, moved, *how))
 
     def total(self) -> Footprint:
         """Everything counted so far."""
+        self._sum_up()
         with self._lock:
             method, energy_source = self._metered
             if self._unmetered and self._metered != self._modelled:
                 energy_source += f"; {NODE_POWER} for {self._unmetered} whose meter failed"
                 method = self._modelled[0] if method == "measured" else method
-            *shares, moved = (Share(*sums) for sums in self._sums)
             names = [stage.node.name for stage in self._stages] if self._inferences else []
             return Footprint(
                 self._inferences,
-                dict(zip(names, shares, strict=False)),
-                moved,
+                dict(zip(names, self._sums, strict=False)),
+                self._sums[-1],
                 method,
                 self._time_source,
                 energy_source,
-                "; ".join(self._sources) or self._rates.known.source,
+                "; ".join(self._sources),
             )
+
+    def _sum_up(self) -> None:
+        """Add what was counted lately to the sums: together that takes a quarter of the time."""
+        with self._lock:
+            # Threads go on appending meanwhile.
+            recent = [self._recent.popleft() for _ in range(len(self._recent))]
+            if recent:
+                metered, *shares = zip(*recent, strict=True)
+                self._inferences += len(recent)
+                self._unmetered += metered.count(False)
+                self._sums = [
+                    Share(*map(sum, zip(so_far, *its_shares, strict=True)))
+                    for so_far, its_shares in zip(self._sums, shares, strict=True)
+                ]
+
+    def _look(self, now_s: float) -> _Rates:
+        known = self.intensities.known(now_s)
+        self._rates = self._rates_for(known)
+        self._sources[known.source] = None
+        return self._rates
 
     def _rates_for(self, known: Known) -> _Rates:
         g_per_kwh = {name: intensity.g_per_kwh for name, intensity in known.by_node.items()}
@@ -234,7 +280,7 @@ class Accounting:
             known,
             tuple(
                 (known.by_node[node.name], g_per_kwh[node.name] * node.pue / J_PER_KWH)
-                for node, *_ in self._stages
+                for _, node, *_ in self._stages
             ),
             tuple(
                 (g_per_kwh[hop.source.name] + g_per_kwh[hop.target.name]) / (2 * J_PER_KWH)
@@ -258,21 +304,6 @@ class Accounting:
             moved_j += energy_j
             moved_g += grams
         return _new(Share, (moved_ms, moved_j, moved_g, 0.0, 0.0)), left_j, left_g
-
-    def _add(self, by_node: dict[str, Share], moved: Share, source: str, metered: bool) -> None:
-        with self._lock:
-            self._inferences += 1
-            self._unmetered += not metered
-            if source not in self._sources:
-                self._sources[source] = None
-            for sums, (time_ms, energy_j, operational_g, embodied_g, idle_j) in zip(
-                self._sums, (*by_node.values(), moved), strict=True
-            ):
-                sums[0] += time_ms
-                sums[1] += energy_j
-                sums[2] += operational_g
-                sums[3] += embodied_g
-                sums[4] += idle_j
 
 
 def _modelled(node: Node, time_ms: float) -> Portion:

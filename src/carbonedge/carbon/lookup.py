@@ -85,6 +85,11 @@ class Lookup:
         self._stale: set[str] = set()
         self._known = self._look(seconds(None), {})
 
+    @property
+    def latest(self) -> Known:
+        """The intensities as they were looked up last."""
+        return self._known
+
     def known(self, when_s: float) -> Known:
         """The intensities at a time, in seconds since 1970."""
         known = self._known
