@@ -23,6 +23,7 @@ __all__ = [
     "IntensityUse",
     "Report",
     "methods_text",
+    "other_method",
     "report",
     "summary",
     "time_text",
@@ -151,12 +152,16 @@ class EnergyUse:
         Of the nodes, without PUE.
     operational_g
         Their emissions, PUE in.
+    embodied_g, transfer_g
+        Of the same stages.
     """
 
     source: str
     method: MeterMethod
     energy_j: float
     operational_g: float
+    embodied_g: float
+    transfer_g: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +311,11 @@ def methods_text(g_by_method: Mapping[MeterMethod, float]) -> str:
     return ", ".join(f"{100 * g_by_method[name] / total_g:.3g} % {name}" for name in behind)
 
 
+def other_method(method: MeterMethod) -> MeterMethod:
+    """How grams of links and of manufacture come about on a node whose joules do so."""
+    return "emulated" if method == "emulated" else "modelled"
+
+
 def time_text(time_s: float | None) -> str | None:
     """A time in seconds since 1970 as ISO 8601 in UTC, to the second."""
     if time_s is None:
@@ -410,9 +420,7 @@ def _by_method(cells: Iterable[Cell]) -> dict[MeterMethod, float]:
         grams.setdefault(method, []).append(sums.operational_g)
         others_g = sums.embodied_g + sums.transfer_g
         if others_g:
-            grams.setdefault("emulated" if method == "emulated" else "modelled", []).append(
-                others_g
-            )
+            grams.setdefault(other_method(method), []).append(others_g)
     return {method: math.fsum(grams[method]) for method in METHODS if method in grams}
 
 
@@ -420,7 +428,15 @@ def _energy_uses(cells: Iterable[Cell]) -> tuple[EnergyUse, ...]:
     used: dict[tuple[str, MeterMethod], list[Cell]] = {}
     for cell in cells:
         used.setdefault((cell.origin.energy_source, cell.origin.method), []).append(cell)
-    uses = [EnergyUse(*source, *_operational(members)) for source, members in used.items()]
+    uses = [
+        EnergyUse(
+            *source,
+            *_operational(members),
+            math.fsum(cell.sums.embodied_g for cell in members),
+            math.fsum(cell.sums.transfer_g for cell in members),
+        )
+        for source, members in used.items()
+    ]
     return tuple(sorted(uses, key=lambda use: -use.operational_g))
 
 
