@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from carbonedge.carbon.energy.meter import MeterMethod
-from carbonedge.carbon.report import Report, methods_text, other_method
+from carbonedge.carbon.report_data import Report, methods_text, other_method
 from carbonedge.units import J_PER_KWH
 
 __all__ = ["FUNCTIONAL_UNIT", "Figure", "Sci", "sci"]

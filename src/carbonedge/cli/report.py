@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from carbonedge.carbon.report import GROUPINGS, Grouping, summary
+from carbonedge.carbon.report import summary
+from carbonedge.carbon.report_data import GROUPINGS, Grouping
 from carbonedge.carbon.sci import sci
 from carbonedge.carbon.window import read_window
 from carbonedge.cli import options

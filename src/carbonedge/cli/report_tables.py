@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 from rich.table import Table
 
-from carbonedge.carbon.report import Group, Report, time_text
+from carbonedge.carbon.report_data import Group, Report, time_text
 from carbonedge.carbon.sci import Figure, Sci
 from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
 from carbonedge.experiments.figures import mass_unit
