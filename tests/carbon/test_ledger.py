@@ -260,9 +260,11 @@ def test_a_killed_process_loses_the_last_second_at_most_and_breaks_nothing(
 
 FULL = """
 import logging, resource, sys
-from entries import entry
+from entries import entry, origin
+from carbonedge.carbon import ledger as module
 from carbonedge.carbon.ledger import Ledger
 
+module.MOST_AT_ONCE = 300
 said = []
 handler = logging.Handler()
 handler.emit = lambda record: said.append(record.getMessage())
@@ -274,7 +276,7 @@ for number in range(500):
 assert ledger.flush() and ledger.written == 500 and not said
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
 for number in range(500, 1900):
-    ledger.append(entry(inference=number))
+    ledger.append(entry(inference=number, origin=origin("node-b")))
 for _ in range(3):
     assert not ledger.flush()
 assert (ledger.written, ledger.lost) == (500, 400)
@@ -292,7 +294,14 @@ assert len(said) == 2, said
 def test_a_full_disk_is_a_counted_loss_that_ends_when_there_is_room(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     run_script(FULL, path)
-    assert inferences(path) == [*range(1500), 5000]
+    in_order = (
+        "SELECT node, inference FROM entry JOIN origin ON origin_id = origin.id ORDER BY entry.id"
+    )
+    assert rows(path, in_order) == [
+        *(("node-a", number) for number in range(500)),
+        *(("node-b", number) for number in range(500, 1500)),
+        ("node-a", 5000),
+    ]
     assert_sound(path)
 
 
@@ -450,6 +459,8 @@ def newer_ledger(path: Path) -> None:
 
 FOREIGN = {
     "text": (lambda path: path.write_text("dear diary"), "is not a ledger"),
+    # SQLite itself would take it for an empty database.
+    "a single character": (lambda path: path.write_text("x"), "is not a ledger"),
     "another database": (foreign_database, "is not a ledger"),
     "a folder": (lambda path: path.mkdir(), "is a folder"),
     "a newer version": (newer_ledger, f"has version {VERSION + 1}"),

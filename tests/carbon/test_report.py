@@ -19,7 +19,8 @@ from locks import lock
 from carbonedge.carbon.entry import Entry
 from carbonedge.carbon.ledger import Ledger
 from carbonedge.carbon.ledger_writer import LedgerWriter
-from carbonedge.carbon.report import GROUPINGS, Grouping, methods_text, report
+from carbonedge.carbon.report import report
+from carbonedge.carbon.report_data import GROUPINGS, Grouping, methods_text
 from carbonedge.carbon.window import read_window
 
 
@@ -208,11 +209,30 @@ def test_an_empty_ledger_is_a_report_of_nothing(by: Grouping | None, tmp_path: P
     assert empty.to_dict()["total"]["inferences_per_g"] is None
 
 
-def test_a_time_when_nothing_ran_is_a_report_of_nothing(tmp_path: Path) -> None:
-    path = written(tmp_path / "ledger.db", [entry()])
-    assert report(path, until=NOON_S).total.stages == 0
-    assert report(path, since=NOON_S).total.stages == 1
-    assert report(path, since=datetime.fromtimestamp(NOON_S + 1, UTC)).total.stages == 0
+@pytest.mark.parametrize("past_s", [0, 1800])
+def test_a_time_begins_with_its_start_and_ends_before_its_end(past_s: int, tmp_path: Path) -> None:
+    time_s = NOON_S + past_s
+    path = written(tmp_path / "ledger.db", [entry(time_s)])
+    assert report(path, until=time_s).total.stages == 0
+    assert report(path, since=time_s).total.stages == 1
+    assert report(path, since=datetime.fromtimestamp(time_s + 1, UTC)).total.stages == 0
+    assert report(path, since=time_s, until=time_s + 1).total.stages == 1
+    assert report(path, since=time_s - 1, until=time_s).total.stages == 0
+
+
+def test_an_inference_counts_when_it_enters_a_zone(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "ledger.db",
+        [
+            entry(NOON_S - 2, origin=origin("a", zone="FR", stage=0)),
+            entry(NOON_S - 1, origin=origin("b", zone="DE", stage=1)),
+            entry(NOON_S + 1, origin=origin("c", zone="DE", stage=2)),
+        ],
+    )
+    before = {group.name: group for group in report(path, until=NOON_S, by="zone").groups}
+    (after,) = report(path, since=NOON_S, by="zone").groups
+    assert {name: group.inferences for name, group in before.items()} == {"FR": 1, "DE": 1}
+    assert (after.name, after.stages, after.inferences) == ("DE", 1, 0)
 
 
 def test_a_time_that_ends_before_it_starts_is_refused(tmp_path: Path) -> None:

@@ -138,6 +138,19 @@ def test_emulated_nodes_make_every_figure_emulated(tmp_path: Path) -> None:
             assert "modelled" not in figure.method
 
 
+def test_links_and_manufacture_are_emulated_on_emulated_nodes_alone(tmp_path: Path) -> None:
+    shares = {"operational_g": 0.6, "embodied_g": 0.3, "transfer_g": 0.1}
+    score = scored(
+        tmp_path / "ledger.db",
+        entry(**shares),
+        entry(origin=origin("b", method="emulated", energy_source="power x time"), **shares),
+    )
+    methods = {figure.symbol: figure.method for figure in score.figures}
+    assert "(42.9 % measured, 7.14 % modelled, 50 % emulated)" in methods["O"]
+    assert "(50 % modelled, 50 % emulated)" in methods["M"]
+    assert methods["SCI"] == "30 % measured, 20 % modelled, 50 % emulated"
+
+
 def test_nothing_that_ran_has_no_score(tmp_path: Path) -> None:
     score = scored(tmp_path / "ledger.db")
     assert score.score_g is None

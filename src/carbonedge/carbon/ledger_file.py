@@ -70,28 +70,32 @@ def open_to_read(path: str | os.PathLike[str]) -> sqlite3.Connection:
     if not place.exists():
         raise ValueError(f"there is no ledger {os.fspath(path)!r}: check the path")
     _check_place(place)
-    address = place.absolute().as_uri()
-    # A log of what was written last can be heeded only where SQLite may write beside it.
-    log = place.with_name(place.name + "-wal")
-    whole = not (log.exists() and log.stat().st_size)
-    reason: Exception | None = None
-    for mode in ("mode=ro", "immutable=1") if whole else ("mode=ro",):
-        connection = sqlite3.connect(f"{address}?{mode}", uri=True, isolation_level=None)
-        try:
-            if _is_blank(connection, place):
-                raise ValueError(f"{os.fspath(path)!r} is empty: it is no ledger")
-        except sqlite3.OperationalError as error:
-            connection.close()
-            reason = error
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise ValueError(
-        f"cannot read the ledger {os.fspath(path)!r}: {reason}; "
-        "copy it, with its -wal, to where you may write"
-    ) from reason
+    try:
+        return _opened(place, "mode=ro")
+    except sqlite3.OperationalError as error:
+        # Beside read-only media SQLite cannot keep track of writers, of which there are none.
+        log = place.with_name(place.name + "-wal")
+        refused = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        if refused and not (log.exists() and log.stat().st_size):
+            return _opened(place, "immutable=1")
+        raise ValueError(
+            f"cannot read the ledger {os.fspath(path)!r}: {error}; copy it, with its -wal, to "
+            "where you may write"
+        ) from error
+
+
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    import sqlite3
+
+    address = f"{path.absolute().as_uri()}?{mode}"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None)
+    try:
+        if _is_blank(connection, path):
+            raise ValueError(f"{str(path)!r} is empty: it is no ledger")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _check_place(path: Path) -> None:
@@ -138,6 +142,6 @@ def _is_blank(connection: sqlite3.Connection, path: Path) -> bool:
     if version != VERSION:
         raise ValueError(
             f"the ledger {str(path)!r} has version {version} and this carbonedge knows {VERSION}: "
-            "use a newer one"
+            "use a newer carbonedge"
         )
     return False

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from carbonedge.carbon.energy.meter import MeterMethod
-from carbonedge.carbon.report import Report, methods_text
+from carbonedge.carbon.report_data import Report, methods_text, other_method
 from carbonedge.units import J_PER_KWH
 
 __all__ = ["FUNCTIONAL_UNIT", "Figure", "Sci", "sci"]
@@ -108,19 +108,23 @@ def sci(report: Report) -> Sci:
 
 def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
     total, energy = report.total, report.total.energy
-    methods: dict[MeterMethod, float] = {}
-    for use in report.energy_sources:
-        methods[use.method] = methods.get(use.method, 0.0) + use.operational_g
-    links: MeterMethod = "emulated" if set(methods) == {"emulated"} else "modelled"
+    uses = report.energy_sources
+    nodes = [(use.method, use.operational_g) for use in uses]
+    links = [(other_method(use.method), use.transfer_g) for use in uses]
+    embodied = [(other_method(use.method), use.embodied_g) for use in uses]
     yield Figure(
         "E",
         "energy of nodes, PUE in",
         (energy.nodes_j + energy.overhead_j) / J_PER_KWH,
         "kWh",
-        _listed(f"{use.source} ({use.method})" for use in report.energy_sources),
+        _listed(f"{use.source} ({use.method})" for use in uses),
     )
     yield Figure(
-        "E", "energy of links", energy.transfer_j / J_PER_KWH, "kWh", f"J per MB x MB ({links})"
+        "E",
+        "energy of links",
+        energy.transfer_j / J_PER_KWH,
+        "kWh",
+        f"J per MB x MB ({_methods(links)})",
     )
     yield Figure(
         "I",
@@ -129,21 +133,19 @@ def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
         "gCO2eq/kWh",
         _intensities(report),
     )
-    if total.transfer_g:
-        methods[links] = methods.get(links, 0.0) + total.transfer_g
     yield Figure(
         "O",
         "operational emissions, links in",
         scored.operational_g,
         "gCO2eq",
-        f"sum of E x I at its time ({methods_text(methods)})",
+        f"sum of E x I at its time ({_methods(nodes + links)})",
     )
     yield Figure(
         "M",
         "embodied emissions",
         scored.embodied_g,
         "gCO2eq",
-        f"grams per hour of a node x time of its stages ({links})",
+        f"grams per hour of a node x time of its stages ({_methods(embodied)})",
     )
     yield Figure("R", FUNCTIONAL_UNIT, scored.inferences, "inferences", "counted")
     yield Figure(
@@ -153,6 +155,13 @@ def _figures(report: Report, scored: Sci) -> Iterator[Figure]:
         "gCO2eq per inference",
         total.method,
     )
+
+
+def _methods(parts: Iterable[tuple[MeterMethod, float]]) -> str:
+    grams: dict[MeterMethod, float] = {}
+    for method, part_g in parts:
+        grams[method] = grams.get(method, 0.0) + part_g
+    return methods_text(grams)
 
 
 def _intensities(report: Report) -> str:

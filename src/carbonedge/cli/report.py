@@ -10,7 +10,8 @@ from pathlib import Path
 
 import click
 
-from carbonedge.carbon.report import GROUPINGS, Grouping, summary
+from carbonedge.carbon.report import summary
+from carbonedge.carbon.report_data import GROUPINGS, Grouping
 from carbonedge.carbon.sci import sci
 from carbonedge.carbon.window import read_window
 from carbonedge.cli import options
@@ -23,39 +24,34 @@ __all__ = ["report"]
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-class _Moment(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A time as ISO 8601, UTC unless it says otherwise, or so long ago; in seconds since 1970."""
-
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        text = str(value).strip()
-        ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
-        if ago:
-            return time.time() - float(ago[1]) * UNITS_S[ago[2]]
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fail(
-                f"{text!r} is no time: give one such as 2026-11-26, 2026-11-26T08:30+01:00, "
-                "24h or 7d",
-                param,
-                ctx,
-            )
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    """Seconds since 1970 of ISO 8601, in UTC unless it says otherwise, or of so long ago."""
+    if text is None:
+        return None
+    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if ago:
+        return time.time() - float(ago[1]) * UNITS_S[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r} is no time: give one such as 2026-11-26, 2026-11-26T08:30+01:00, 24h or 7d"
+        ) from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 @click.command()
 @click.argument("ledger", type=click.Path())
 @click.option(
     "--since",
-    type=_Moment(),
+    callback=_moment,
+    metavar="TIME",
     help="Stages that began then or later: ISO 8601, in UTC unless it says otherwise, or 90s, "
     "30m, 24h, 7d, 2w ago.",
 )
-@click.option("--until", type=_Moment(), help="Stages that began before then.")
+@click.option(
+    "--until", callback=_moment, metavar="TIME", help="Stages that began before then, likewise."
+)
 @click.option("--by", type=click.Choice(GROUPINGS), help="Report on each of them too.")
 @click.option(
     "--mixed",

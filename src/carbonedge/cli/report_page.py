@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import carbonedge
 from carbonedge.carbon.ledger_tables import HOUR_S
-from carbonedge.carbon.report import Grouping, Report, summary, time_text
+from carbonedge.carbon.report import summary
+from carbonedge.carbon.report_data import Grouping, Report, time_text
 from carbonedge.carbon.sci import Sci, sci
 from carbonedge.carbon.window import Window, read_window
 from carbonedge.cli.report_tables import number, window_text, with_unit
@@ -63,7 +64,7 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: right; vertical-align: top;
   border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; }
+th { font-weight: 600; white-space: normal; vertical-align: bottom; }
 .text { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 9.5rem; }
 .terms { margin: .6rem 0; max-width: 46rem; }
 .terms div { display: grid; grid-template-columns: 2.6rem 1fr auto; gap: 0 .7rem;
@@ -127,11 +128,10 @@ def _subtitle(path: str | os.PathLike[str], report: Report) -> str:
     total = report.total
     if not total.stages:
         return f"No stage ran {window_text(report)} in {os.fspath(path)}."
-    asked = report.since_s is not None or report.until_s is not None
+    asked = "" if report.since_s is report.until_s is None else f" ({window_text(report)})"
     return (
         f"{total.inferences:,} inferences from {time_text(report.first_s)} to "
-        f"{time_text(report.last_s)}{f' (asked for: {window_text(report)})' if asked else ''}, "
-        f"in {os.fspath(path)}."
+        f"{time_text(report.last_s)}{asked}, in {os.fspath(path)}."
     )
 
 
@@ -192,22 +192,22 @@ def _group_table(report: Report, title: str) -> str:
         (
             group.name or "-",
             f"{group.inferences:,}",
-            number(group.latency_ms),
-            number(group.energy.total_j),
-            number(group.intensity_g_per_kwh),
+            number(group.emissions_g / unit_g),
             number(group.operational_g / unit_g),
             number(group.transfer_g / unit_g),
             number(group.embodied_g / unit_g),
-            number(group.emissions_g / unit_g),
             number(group.inferences_per_g),
+            number(group.intensity_g_per_kwh),
+            number(group.energy.total_j),
+            number(group.latency_ms),
             group.method,
         )
         for group in (*shown, report.total)
     ]
     table = _table(
         (
-            *(str(report.by), "inferences", "ms", "J", "g/kWh", f"operational {unit}"),
-            *(f"links {unit}", f"embodied {unit}", f"{unit}CO2eq", "inferences/g", "how"),
+            *(str(report.by), "inferences", f"{unit}CO2eq", f"operational {unit}"),
+            *(f"links {unit}", f"embodied {unit}", "inferences per g", "g/kWh", "J", "ms", "how"),
         ),
         rows,
         caption=""

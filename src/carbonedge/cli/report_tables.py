@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import click
 from rich.table import Table
 
-from carbonedge.carbon.report import Group, Report, time_text
+from carbonedge.carbon.report_data import Group, Report, time_text
 from carbonedge.carbon.sci import Figure, Sci
 from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
 from carbonedge.experiments.figures import mass_unit
@@ -44,7 +44,7 @@ def print_report(report: Report) -> None:
     )
     table.collapse_padding = True
     fold_text(table)
-    shown = report.groups[:MOST_ROWS]
+    shown = report.groups[-MOST_ROWS:] if report.by == "hour" else report.groups[:MOST_ROWS]
     for group in (*shown, report.total):
         table.add_row(*_cells(group, unit_g))
     console.print(table)
@@ -79,9 +79,10 @@ def _cells(group: Group, unit_g: float) -> list[str]:
 
 def _notes(report: Report, unit: str) -> Iterator[str]:
     total, energy = report.total, report.total.energy
+    asked = "" if report.since_s is report.until_s is None else f" ({window_text(report)})"
     yield (
-        f"{total.stages:,} stages of {total.inferences:,} inferences began "
-        f"{window_text(report)}: {time_text(report.first_s)} to {time_text(report.last_s)}."
+        f"{total.stages:,} stages of {total.inferences:,} inferences began from "
+        f"{time_text(report.first_s)} to {time_text(report.last_s)}{asked}."
     )
     if total.g_per_inference is not None:
         each_unit, each_g = mass_unit(total.g_per_inference)
@@ -102,7 +103,8 @@ def _notes(report: Report, unit: str) -> Iterator[str]:
     yield f"J: {said or 'none'}{idle}."
     yield (
         f"ms is the mean of an inference, its stages one after another; {unit}CO2eq is operational "
-        "emissions, PUE in, with those embodied and of links; links and embodied are modelled."
+        "emissions, PUE in, with those embodied and of links, which are modelled, or emulated on "
+        "emulated nodes."
     )
 
 
