@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carbonedge import ClusterError, IntensityUnavailableError, Node
 from carbonedge.carbon import Accounting, Hop, Share
 from carbonedge.carbon.energy import Attribution, Counter, Portion
-from carbonedge.carbon.entry import Entry
+from carbonedge.carbon.entry import Entry, EntryValues
 from carbonedge.units import J_PER_KWH
 
 NOW_HOUR = int(time.time() // HOUR_S)
@@ -23,6 +23,13 @@ TOP_S = NOW_HOUR * HOUR_S
 def node(name: str, intensity: float | None = None, **more: object) -> Node:
     more = {"power_w": 10.0, **more}
     return Node(name, cpu_cores=1, memory_mb=1, intensity_g_per_kwh=intensity, **more)
+
+
+class Written(list[Entry]):
+    """A ledger that is read at once."""
+
+    def append(self, entry: EntryValues) -> None:
+        super().append(Entry._make(entry))
 
 
 class SensorOnPackage:
@@ -71,7 +78,7 @@ def test_grams_are_called_measured_only_where_a_sensor_on_the_node_counted(
 
 
 def test_where_the_meter_failed_the_node_stands_for_it_and_it_is_said() -> None:
-    entries: list[Entry] = []
+    entries = Written()
     accounting = Accounting(
         [node("a", 1.0)], attribution=Attribution(SensorOnPackage()), emulated=False, ledger=entries
     )
@@ -93,7 +100,7 @@ def test_pue_and_embodied_carbon_are_in() -> None:
 
 def test_a_transfer_emits_at_the_mean_of_both_ends_and_is_written_with_its_stage() -> None:
     a, b, source = node("a", 100.0, pue=2.0), node("b", 300.0), node("c", 500.0)
-    entries: list[Entry] = []
+    entries = Written()
     accounting = Accounting(
         [a, b], [Hop(a, b, 0), Hop(source, a, 0), Hop(b, source, 1)], ledger=entries
     )
@@ -117,7 +124,7 @@ def test_energy_counts_at_the_intensity_of_the_hour_it_was_drawn_in() -> None:
 
 
 def test_energy_drawn_across_the_hour_is_counted_by_slices() -> None:
-    entries: list[Entry] = []
+    entries = Written()
     signal = ByHour(z={NOW_HOUR - 1: 100.0, NOW_HOUR: 300.0})
     stages = [node("first", zone="z"), node("second", zone="z", pue=2.0)]
     accounting = Accounting(stages, signal=signal, ledger=entries)
@@ -211,7 +218,7 @@ def test_an_intensity_that_is_set_holds_from_then_on() -> None:
 
 
 def test_entries_say_what_ran_where_and_share_their_inferences_number() -> None:
-    entries: list[Entry] = []
+    entries = Written()
     stages = [node("a", 1.0, zone="DE"), node("b", 2.0, pue=1.2)]
     accounting = Accounting(stages, ledger=entries, model="m", plan="p")
     for _ in range(2):
@@ -232,7 +239,7 @@ def test_a_node_with_two_stages_is_refused() -> None:
 
 
 def test_threads_lose_nothing() -> None:
-    accounting = Accounting([node("a", 1.0)], ledger=[])
+    accounting = Accounting([node("a", 1.0)], ledger=Written())
 
     def count_many() -> None:
         for _ in range(2000):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from carbonedge.carbon.energy import Attribution, Portion
 from carbonedge.carbon.energy.meter import MeterMethod
-from carbonedge.carbon.entry import Entry, Origin
+from carbonedge.carbon.entry import EntryValues, Origin
 from carbonedge.carbon.footprint import (
     EMULATED_TIME,
     MEASURED_TIME,
@@ -44,8 +44,8 @@ _new = tuple.__new__
 class Writer(Protocol):
     """What entries are written down by, such as a `Ledger`."""
 
-    def append(self, entry: Entry) -> None:
-        """Take an entry without waiting."""
+    def append(self, entry: EntryValues, /) -> None:
+        """Take the values of an `Entry` without waiting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +70,7 @@ class _Stage(NamedTuple):
     """One stage, with what its entries have in common: metered, and where the meter failed."""
 
     number: int
+    name: str
     node: Node
     embodied_g_per_ms: float
     metered: Origin
@@ -135,6 +136,7 @@ class Accounting:
         self._stages = [
             _Stage(
                 stage,
+                node.name,
                 node,
                 node.embodied_g_per_hour / MS_PER_HOUR,
                 *(
@@ -150,7 +152,7 @@ class Accounting:
         self.intensities = Lookup([*nodes, *ends], signal)
         self._sources: dict[str, None] = {}
         self._look(time.time())
-        self._ledger = ledger
+        self._write = None if ledger is None else ledger.append
         self._numbers = itertools.count(secrets.randbits(INFERENCE_BITS))
         self._lock = threading.Lock()
         self._inferences = 0
@@ -191,13 +193,13 @@ class Accounting:
         moved, left_j, left_g = self._nothing_moved
         if self._hops:
             moved, left_j, left_g = self._transferred(rates.hops, transfers)
-        ledger, until_s = self._ledger, known.until_s
+        write, until_s = self._write, known.until_s
         inference, start_s, metered = next(self._numbers), began_s, True
         by_node: dict[str, Share] = {}
         for stage, (intensity, g_per_j), time_ms, portion in zip(
             self._stages, rates.stages, times_ms, portions, strict=True
         ):
-            number, node, embodied_g_per_ms, origin, modelled = stage
+            number, name, node, embodied_g_per_ms, origin, modelled = stage
             if portion is None:
                 metered, origin, portion = False, modelled, _modelled(node, time_ms)
             cpu_j, memory_j, gpu_j, machine_j, idle_j = portion
@@ -208,8 +210,8 @@ class Accounting:
             else:
                 intensity, grams = self.intensities.over(node, energy_j, start_s, stop_s)
             embodied_g = time_ms * embodied_g_per_ms
-            by_node[node.name] = _new(Share, (time_ms, energy_j, grams, embodied_g, idle_j))
-            if ledger is not None:
+            by_node[name] = _new(Share, (time_ms, energy_j, grams, embodied_g, idle_j))
+            if write is not None:
                 entry = (
                     start_s,
                     inference,
@@ -226,7 +228,7 @@ class Accounting:
                     embodied_g,
                     left_g[number],
                 )
-                ledger.append(_new(Entry, entry))
+                write(entry)
             start_s = stop_s
         self._recent.append((metered, *by_node.values(), moved))
         if len(self._recent) > MOST_RECENT:
@@ -243,7 +245,7 @@ class Accounting:
             if self._unmetered and self._metered != self._modelled:
                 energy_source += f"; {NODE_POWER} for {self._unmetered} whose meter failed"
                 method = self._modelled[0] if method == "measured" else method
-            names = [stage.node.name for stage in self._stages] if self._inferences else []
+            names = [stage.name for stage in self._stages] if self._inferences else []
             return Footprint(
                 self._inferences,
                 dict(zip(names, self._sums, strict=False)),
@@ -280,7 +282,7 @@ class Accounting:
             known,
             tuple(
                 (known.by_node[node.name], g_per_kwh[node.name] * node.pue / J_PER_KWH)
-                for _, node, *_ in self._stages
+                for _, _, node, *_ in self._stages
             ),
             tuple(
                 (g_per_kwh[hop.source.name] + g_per_kwh[hop.target.name]) / (2 * J_PER_KWH)

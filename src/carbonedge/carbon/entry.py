@@ -8,7 +8,7 @@ from typing import NamedTuple
 from carbonedge.carbon.energy.meter import MeterMethod
 from carbonedge.carbon.intensity.signal import Intensity
 
-__all__ = ["Entry", "Origin"]
+__all__ = ["Entry", "EntryValues", "Origin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,11 @@ class Entry(NamedTuple):
     operational_g: float
     embodied_g: float
     transfer_g: float
+
+
+EntryValues = tuple[
+    *tuple[float, int, Origin, Intensity, float],
+    *tuple[float, float, float, float, float, float],
+    *tuple[float, float, float],
+]
+"""The values of an `Entry` in their order, before it takes as long again to name them."""

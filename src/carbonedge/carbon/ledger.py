@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from carbonedge._validation import positive, slots
-from carbonedge.carbon.entry import Entry
+from carbonedge.carbon.entry import EntryValues
 from carbonedge.carbon.ledger_writer import LedgerWriter
 
 __all__ = ["Ledger"]
@@ -73,7 +73,7 @@ class Ledger:
         util.register_after_fork(self, Ledger._close_with_process)
 
     def _reset(self) -> None:
-        self._pending: deque[Entry] = deque()
+        self._pending: deque[EntryValues] = deque()
         self._written = 0
         self._lost = 0
         self._lost_seen = 0
@@ -105,8 +105,8 @@ class Ledger:
         """How many entries of this process will never be written."""
         return self._lost
 
-    def append(self, entry: Entry) -> None:
-        """Have an entry written soon. Neither waits nor fails."""
+    def append(self, entry: EntryValues) -> None:
+        """Have an `Entry`, or its values, written soon. Neither waits nor fails."""
         # Threads may together overstep the limit by a few, which harms nobody.
         if len(self._pending) < self._most_pending:
             self._pending.append(entry)

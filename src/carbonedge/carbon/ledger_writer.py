@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
-from carbonedge.carbon.entry import Entry, Origin
+from carbonedge.carbon.entry import EntryValues, Origin
 from carbonedge.carbon.ledger_file import open_to_write
 from carbonedge.carbon.ledger_tables import (
     ADD_SUMS,
@@ -51,7 +51,7 @@ class LedgerWriter:
         self._rows = min(ROWS, most_values // len(COLUMNS))
         self._ids: dict[Hashable, int] = {}
 
-    def write(self, entries: Sequence[Entry]) -> list[str]:
+    def write(self, entries: Sequence[EntryValues]) -> list[str]:
         """Write all entries in one transaction, or none.
 
         Returns
@@ -83,7 +83,7 @@ class LedgerWriter:
         """Let the file go; what was not committed is undone."""
         self._connection.close()
 
-    def _row(self, entry: Entry) -> tuple[float, ...]:
+    def _row(self, entry: EntryValues) -> tuple[float, ...]:
         """The values of `COLUMNS`."""
         time_s, inference, origin, intensity, *figures = entry
         inference = int(inference)
