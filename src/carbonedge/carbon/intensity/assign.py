@@ -41,10 +41,16 @@ def with_intensities(
     IntensityUnavailableError
         If a node has neither, or the signal does not know its zone.
     ValueError
-        If the intensities do not compare.
+        If the intensities do not compare, or no node has a zone: the signal would be asked
+        nothing.
     """
     when_s = seconds(when)
     zones = dict.fromkeys(node.zone for node in cluster.nodes if node.zone is not None)
+    if not zones:
+        raise ValueError(
+            f"no node has a zone, for which {signal!r} could be asked: give nodes a zone, or "
+            "leave the source of intensities out"
+        )
     by_zone = {zone: signal.at(zone, when_s) for zone in zones}
     by_node = {
         node.name: given_intensity(node) if node.zone is None else by_zone[node.zone]
