@@ -58,9 +58,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(error.format_message())
     except click.exceptions.Abort:
         sys.exit(INTERRUPTED)
-    except (CarbonEdgeError, ValueError, OSError) as error:
+    except OSError as error:
+        _fail(_without_number(error))
+    except (CarbonEdgeError, ValueError) as error:
         _fail(str(error))
     sys.exit(code or 0)
+
+
+def _without_number(error: OSError) -> str:
+    """What the system refused, without its number of the error, and what helps."""
+    if error.filename is None or error.strerror is None:
+        return error.strerror or str(error)
+    return f"cannot open {str(error.filename)!r}: {error.strerror}; check the path"
 
 
 def _fail(message: str) -> None:

@@ -72,10 +72,10 @@ def watched(
 def _meter(path: str, given: str | None) -> Attribution | None:
     if given is None:
         return open_cluster_meter(path)
-    kind, colon, file = given.partition(":")
-    if kind == NONE:
+    if given == NONE:
         return None
-    return Attribution(open_meter(kind, path=Path(file)) if colon else open_meter(kind))
+    kind, _, file = given.partition(":")
+    return Attribution(open_meter(kind, path=Path(file)) if file else open_meter(kind))
 
 
 def _signal(path: str, given: str | None) -> Signal | None:
