@@ -191,7 +191,10 @@ def test_an_intensity_that_nothing_tells_is_asked_for(capsys: pytest.CaptureFixt
         (("--meter", "model:file"), "meter 'model' has no setting 'path'"),
         (("--intensity", "sun"), "no source of intensities 'sun': give any of static:G_PER_KWH"),
         (("--intensity", "static:-1"), "-1"),
-        (("--intensity", "trace:nowhere.csv"), "nowhere.csv': No such file or directory; check the"),
+        (
+            ("--intensity", "trace:nowhere.csv"),
+            "nowhere.csv': No such file or directory; check the",
+        ),
         (("--intensity", "static:1", "--ledger", "nowhere/ledger.db"), "nowhere"),
         (("--intensity", "static:1", "--ledger", "model.onnx"), "model.onnx"),
     ],

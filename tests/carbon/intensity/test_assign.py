@@ -87,5 +87,5 @@ def test_a_chain_that_may_mix_lets_nodes_mix() -> None:
 def test_a_signal_that_no_node_has_a_zone_for_is_refused() -> None:
     """Otherwise a run would count other intensities than were asked for, and not say so."""
     cluster = Cluster([node("a", intensity_g_per_kwh=1)])
-    with pytest.raises(ValueError, match="no node has a zone, .* give nodes a zone, or leave"):
+    with pytest.raises(ValueError, match=r"no node has a zone, .* give nodes a zone, or leave"):
         with_intensities(cluster, SIGNAL)
