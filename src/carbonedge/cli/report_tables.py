@@ -191,11 +191,11 @@ def window_text(report: Report) -> str:
 
 
 def number(value: float | None) -> str:
-    """Four digits of it, or all before the point."""
+    """Four digits of it, or all before the point; all of what is counted."""
     if value is None:
         return "-"
-    if value == 0:
-        return "0"
+    if value == 0 or isinstance(value, int):
+        return f"{value:,.0f}"
     return f"{value:,.0f}" if 1e3 <= abs(value) < math.inf else f"{value:#.4g}"
 
 
