@@ -347,6 +347,7 @@ NO_ENTRIES = {
     "infinite intensity": entry(intensity=intensity(math.inf)),
     "no time": entry(time_s=math.nan),
     "before 1970": entry(time_s=-1.0),
+    "milliseconds": entry(time_s=NOON_S * 1e3),
     "65 bits": entry(inference=2**63),
     "no number": entry(latency_ms="long"),
     "no name": entry(origin=origin(node=None)),  # type: ignore[arg-type]

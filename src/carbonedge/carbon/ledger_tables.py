@@ -17,12 +17,15 @@ __all__ = [
     "KEEP_ORIGIN",
     "SCHEMA",
     "SUMS_OF_HOURS",
+    "YEAR_10000_S",
     "Sums",
     "insert_entries",
     "sums_of_entries",
 ]
 
 HOUR_S = 3600
+YEAR_10000_S = 253_402_300_800
+"""The first time that no report could write: of an entry it is milliseconds, most likely."""
 SCHEMA = """
 CREATE TABLE origin (             -- What all entries of one stage of one session have in common.
     id            INTEGER PRIMARY KEY,

@@ -16,6 +16,7 @@ from carbonedge.carbon.ledger_tables import (
     FIND_ORIGIN,
     KEEP_INTENSITY_SOURCE,
     KEEP_ORIGIN,
+    YEAR_10000_S,
     insert_entries,
 )
 
@@ -90,8 +91,10 @@ class LedgerWriter:
         if not -LARGEST_ID <= inference < LARGEST_ID:
             raise ValueError(f"its inference {inference} has more than 64 bits")
         numbers = tuple(map(float, (intensity.g_per_kwh, intensity.age_s, *figures)))
+        if not 0 <= time_s < YEAR_10000_S:
+            raise ValueError(f"its time is {time_s} s since 1970: it must be from then to 9999")
         # The sum is finite if each of them is.
-        if not (0 <= time_s < math.inf and math.isfinite(sum(numbers))):
+        if not math.isfinite(sum(numbers)):
             raise ValueError("a figure that is not finite would spoil every sum")
         source = (
             *(intensity.zone, intensity.source, intensity.kind),

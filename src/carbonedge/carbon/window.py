@@ -13,14 +13,18 @@ from carbonedge._validation import positive
 from carbonedge.carbon.entry import Origin
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind, seconds
 from carbonedge.carbon.ledger_file import open_to_read
-from carbonedge.carbon.ledger_tables import HOUR_S, SUMS_OF_HOURS, Sums, sums_of_entries
+from carbonedge.carbon.ledger_tables import (
+    HOUR_S,
+    SUMS_OF_HOURS,
+    YEAR_10000_S,
+    Sums,
+    sums_of_entries,
+)
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = ["Cell", "IntensitySource", "Window", "read_window"]
-
-YEAR_10000_S = 253_402_300_800
 
 
 @dataclass(frozen=True, slots=True)
