@@ -5,6 +5,7 @@ import html.parser
 import io
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -102,6 +103,7 @@ def test_the_sci_score_is_printed_with_its_boundary(capsys: pytest.CaptureFixtur
     assert code == 0
     assert "SCI by ISO/IEC 21031:2024" in out
     assert "µgCO2eq per inference" in out
+    assert re.search(r"R +one inference +48 +inferences", out)
     assert out.index("Counted:") < out.index("Left out:")
     assert "  training of the model" in out
 
@@ -274,6 +276,10 @@ def test_a_missing_matplotlib_is_one_line_and_exit_code_2(
         (("ledger.db", "--since", "yesterday"), "'yesterday' is no time"),
         (("ledger.db", "--since", "9999999999d"), "give a time from then to 9999"),
         (("ledger.db", "--since", "1d", "--until", "2d"), "is not before until"),
+        (
+            ("ledger.db", "--since", "2026-09-22", "--until", "2026-09-21"),
+            "since 2026-09-22T00:00Z is not before until 2026-09-21T00:00Z",
+        ),
         (("ledger.db", "--by", "planet"), "planet"),
         (("ledger.db", "--json", "--csv"), "exclude each other"),
         (("ledger.db", "--csv", "--sci"), "--sci is no table"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from carbonedge._validation import positive
 from carbonedge.carbon.entry import Origin
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Kind, seconds
+from carbonedge.carbon.intensity.times import stamp
 from carbonedge.carbon.ledger_file import open_to_read
 from carbonedge.carbon.ledger_tables import (
     HOUR_S,
@@ -124,7 +125,9 @@ def read_window(
     since_s = -math.inf if since is None else _moment("since", since)
     until_s = math.inf if until is None else _moment("until", until)
     if since_s >= until_s:
-        raise ValueError(f"since {since_s:.0f} s is not before until {until_s:.0f} s")
+        raise ValueError(
+            f"since {stamp(since_s)} is not before until {stamp(until_s)}: give a later until"
+        )
     connection = open_to_read(path)
     try:
         cells, origins = _read(connection, since_s, until_s, step_s)
