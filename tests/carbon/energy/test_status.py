@@ -27,7 +27,10 @@ def test_every_meter_is_there_or_says_why_not() -> None:
             assert (each.method, each.read_us, each.covers) == (None, None, {})
     assert found["codecarbon"].available
     assert {"cpu", "memory"} <= set(found["codecarbon"].covers)
-    assert found["replay"].reason == "it needs the setting 'path'"
+    assert found["replay"].reason == (
+        "it needs the setting 'path': give it in [meter] of a cluster file, or a path as "
+        "--meter replay:FILE"
+    )
 
 
 def test_counters_are_listed_by_component_and_all_is_let_go(driver: FakeDriver) -> None:

@@ -57,7 +57,12 @@ def survey() -> list[MeterStatus]:
 def _status(kind: str) -> MeterStatus:
     needed = needed_settings(maker(kind))
     if needed:
-        return MeterStatus(kind, False, f"it needs the setting {', '.join(map(repr, needed))}")
+        return MeterStatus(
+            kind,
+            False,
+            f"it needs the setting {', '.join(map(repr, needed))}: give it in [meter] of a "
+            f"cluster file, or a path as --meter {kind}:FILE",
+        )
     try:
         meter = _opened_in_time(kind)
         try:
