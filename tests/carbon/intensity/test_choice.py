@@ -199,10 +199,19 @@ def test_what_is_not_known_is_refused_and_what_is_listed(spec: Any, message: str
         open_signal(spec)
 
 
-def test_types_are_checked() -> None:
-    for spec in (3, {"chain": [3]}, {"chain": "static:1"}, {"source": "trace", "path": 3}):
-        with pytest.raises(TypeError):
-            open_signal(spec)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (3, "an intensity is 3: give a text"),
+        ({"chain": [3]}, "an intensity is 3: give a text"),
+        ({"chain": "static:1"}, "a chain is no list"),
+        ({"chain": ["static:1"], "mixed": "no"}, "mixed is 'no': give true or false"),
+        ({"source": "trace", "path": 3}, "path of source 'trace' is 3: give the path of a file"),
+    ],
+)
+def test_types_are_checked(spec: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        open_signal(spec)  # type: ignore[arg-type]
 
 
 def test_a_cluster_file_names_its_source(folder: Path) -> None:

@@ -120,6 +120,8 @@ def _open(spec: object, base: Path) -> Signal:
         raise TypeError(f"an intensity is {spec!r}: give a text, or a table with a source")
     table = dict(spec)
     limits = {name: table.pop(name) for name in ("max_age_s", "mixed") if name in table}
+    if not isinstance(limits.get("mixed", False), bool):
+        raise TypeError(f"mixed is {limits['mixed']!r}: give true or false")
     if "chain" not in table:
         signal = _open_source(table, base)
         return Chain([signal], **limits) if limits else signal
@@ -179,6 +181,10 @@ def _open_source(settings: dict[str, Any], base: Path) -> Signal:
     extra = {setting: settings.pop(setting) for setting in source.extra if setting in settings}
     for setting in FILES:
         if setting in settings:
+            if not isinstance(settings[setting], str | os.PathLike):
+                raise TypeError(
+                    f"{setting} of source {name!r} is {settings[setting]!r}: give the path of a file"
+                )
             settings[setting] = base / Path(settings[setting]).expanduser()
     signal = factory(**settings)
     if REPLAYED_FROM in extra:
