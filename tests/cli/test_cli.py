@@ -302,3 +302,14 @@ def _adding_one(run: Any) -> Any:
         return [output + 1 for output in outputs], footprint
 
     return wrong
+
+
+@pytest.mark.usefixtures("files")
+def test_a_narrow_terminal_drops_no_column_of_a_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carbonedge.cli.console.PLAIN_WIDTH", 40)
+    code, out, _ = call(capsys, "run", "model.onnx", "--cluster", "cluster.toml", "--requests", "1")
+    assert code == 0
+    (row,) = [line.split() for line in out.splitlines() if " routed " in line]
+    assert row[0] == "green"

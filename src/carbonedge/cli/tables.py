@@ -77,7 +77,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 def print_comparison(comparison: Comparison) -> None:
     """Print the table of modes, the split and how true it is."""
-    console = to_stdout()
+    console = to_stdout(LEAST_WIDTH)
     table = _table(
         "mode", "placement", "node use", "ms median", "ms p95", "J", "gCO2eq", "inf/g", "us/task"
     )
