@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from carbonedge import Cluster, InfeasibleError, Link, Node, load_model
+from carbonedge.carbon.intensity import Chain, Static
 from carbonedge.experiments import compare, light_model, paper_cluster
 from carbonedge.planning import sized
+from carbonedge.runtime.monitor import Monitor
 
 
 def interrupt_after(count: int) -> Callable[[], None]:
@@ -53,6 +55,29 @@ def test_every_request_is_answered_and_counted(monkeypatch: pytest.MonkeyPatch) 
     assert result.largest_difference is not None
     assert result.largest_difference <= 1e-5
     assert result.faithful
+
+
+def test_the_sources_named_are_those_of_all_rows_and_of_no_node_that_nothing_ran_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000, time=time.time)
+    monkeypatch.setattr("carbonedge.experiments.comparison.time", clock)
+    grids = {"PL": 620, "CZ": 530, "DE": 380}
+    signal = Chain([Static({zone: g}, source=f"grid {zone}") for zone, g in grids.items()])
+    monitor = Monitor(paper_cluster(), intensity=signal)
+    result = compare(
+        load_model(light_model("squeezenet")),
+        monitor.cluster,
+        modes=("performance",),
+        split_mode="green",
+        requests=2,
+        monitor=monitor,
+    )
+    assert [list(row.node_use) for row in result.rows] == [["node-high"], ["node-green"]]
+    assert result.intensity_source == (
+        "grid PL (static, average, lifecycle); grid DE (static, average, lifecycle)"
+    )
 
 
 @pytest.mark.parametrize(("answered", "rows"), [(1, [2]), (4, [3, 2])])

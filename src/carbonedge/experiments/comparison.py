@@ -98,7 +98,7 @@ class Comparison:
     interrupted
         Whether Ctrl-C ended it.
     time_source, energy_source, intensity_source
-        How the figures of the rows came about; see `Footprint`.
+        How the figures of the rows came about, whichever of them; see `Footprint`.
     """
 
     model: str
@@ -288,7 +288,9 @@ def _route(
             advance()
     finally:
         use = {name: 100.0 * count / len(latencies_ms) for name, count in chosen.items()}
-        total = together(one.total() for one in accountings)
+        totals = [one.total() for one in accountings]
+        # Those of nodes that nothing ran on have nothing to say of where figures are from.
+        total = together([each for each in totals if each.inferences] or totals)
         _add_row(result, mode, "routed", use, latencies_ms, total, scheduling_us)
 
 
@@ -342,6 +344,11 @@ def _add_row(
             method=footprint.method,
         )
     )
-    result.time_source = footprint.time_source
-    result.energy_source = footprint.energy_source
-    result.intensity_source = footprint.intensity_source
+    for name in ("time_source", "energy_source", "intensity_source"):
+        setattr(result, name, _both(getattr(result, name), getattr(footprint, name)))
+
+
+def _both(known: str, more: str) -> str:
+    """All sources of two texts once, as footprints list them."""
+    parts = (part for text in (known, more) if text for part in text.split("; "))
+    return "; ".join(dict.fromkeys(parts))
