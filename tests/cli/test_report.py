@@ -272,6 +272,7 @@ def test_a_missing_matplotlib_is_one_line_and_exit_code_2(
     [
         (("nothing.db",), "there is no ledger 'nothing.db'"),
         (("text",), "'text' is not a ledger"),
+        (("half.db",), "'half.db' is damaged (database disk image is malformed)"),
         ((".",), "is a folder"),
         (("ledger.db", "--since", "yesterday"), "'yesterday' is no time"),
         (("ledger.db", "--since", "9999999999d"), "give a time from then to 9999"),
@@ -290,4 +291,5 @@ def test_wrong_arguments_are_one_line_and_exit_code_2(
     arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("text").write_text("dear diary")
+    Path("half.db").write_bytes(Path("ledger.db").read_bytes()[:6000])
     assert_one_line(call(capsys, "report", *arguments), message)

@@ -134,7 +134,11 @@ def _is_blank(connection: sqlite3.Connection, path: Path) -> bool:
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
-        raise _foreign(path) from error
+        if error.sqlite_errorname == "SQLITE_NOTADB":
+            raise _foreign(path) from error
+        raise ValueError(
+            f"{str(path)!r} is damaged ({error}) and is left as it is: name another file"
+        ) from error
     if not (application or version or tables):
         return True
     if application != APPLICATION_ID:
