@@ -103,7 +103,7 @@ intensity = click.option(
     metavar="SOURCE",
     help="Where the intensity of each node's zone comes from: static:380, trace:FILE, "
     "trace:FILE@TIME (played from then on), country, electricitymaps, watttime, uk, "
-    "carbon-aware-sdk:URL; several with commas, the first that answers; or none. In place of "
+    "carbon-aware-sdk:ACCOUNTING:FACTORS:URL; several with commas, the first that answers; or none. In place of "
     "[intensity] in the cluster file.",
 )
 meter = click.option(
