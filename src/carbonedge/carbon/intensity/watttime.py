@@ -144,8 +144,7 @@ class WattTime(LiveSource):
             where=_WHERE,
             file=password_file,
         )
-        pair = f"{user.reveal()}:{word.reveal()}".encode()
-        self._credentials = Secret("Basic " + base64.b64encode(pair).decode())
+        self._credentials = _basic(user, word)
         source = f"watttime v3 {signal_type}"
         secrets = [user, word, self._credentials]
         http = JsonClient(source, base_url, timeout_s=timeout_s, secrets=secrets)
@@ -284,6 +283,11 @@ class WattTime(LiveSource):
                 float(point.point_time),
                 point.point_time + answer.meta.data_point_period_seconds,
             )
+
+
+def _basic(user: Secret, word: Secret) -> Secret:
+    pair = f"{user.reveal()}:{word.reveal()}".encode()
+    return Secret("Basic " + base64.b64encode(pair).decode())
 
 
 def _is_token(secret: Secret) -> bool:
