@@ -147,7 +147,7 @@ def test_without_a_source_and_without_averages_the_sources_are_listed(
         (("DE", "--from", "static:1", "--at", "noon"), "the time 'noon' cannot be read: write it"),
         (("DE", "--from", "static:1", "--at", "2022-06-01"), "has no time zone"),
         (("DE", "--from", "static:1", "--forecast", "0"), "--forecast"),
-        (("DE", "--from", "static:1", "--forecast", "x"), "--forecast"),
+        (("--from", "static:1", "--forecast", "DE"), "(ZONE goes before --forecast)"),
         (("DE", "--from", "static:1", "--cluster", "c.toml"), "give one of them"),
         (("DE", "--cluster", "none.toml"), "none.toml"),
         (("DE", "--cluster", "bare.toml"), "bare.toml has no table [intensity]"),

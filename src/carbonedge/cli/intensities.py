@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
-
-from rich.console import Console
-from rich.table import Table
 
 from carbonedge.carbon.intensity import Intensity
 from carbonedge.carbon.intensity.times import stamp
+from carbonedge.cli.console import plain_table, to_stdout
 
 __all__ = ["print_forecast", "print_intensity"]
 
 HOUR_S = 3600
-PLAIN_WIDTH = 120
 UNIT = "gCO2eq/kWh"
 WIDEST = len("accounting")
 
@@ -33,7 +29,7 @@ def print_intensity(value: Intensity) -> None:
     }
     if value.age_s:
         rows["age"] = f"{value.age_s:.0f} s past that"
-    console = _console()
+    console = to_stdout()
     for name, text in rows.items():
         console.print(f"{name:<{WIDEST}}  {text}", soft_wrap=True)
 
@@ -46,14 +42,10 @@ def print_forecast(values: Sequence[Intensity], start_s: float, end_s: float) ->
     ]
     means = [mean for _, mean, _ in hours]
     lowest = means.index(min(means)) if min(means) < max(means) else None
-    table = Table(box=None, pad_edge=False)
-    table.add_column("hour from", no_wrap=True)
-    table.add_column(UNIT, justify="right", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = plain_table(("hour from", UNIT, "kind", ""), text=("hour from", "kind", ""))
     for number, (from_s, mean, kinds) in enumerate(hours):
         table.add_row(stamp(from_s), f"{mean:.1f}", kinds, "lowest" if number == lowest else "")
-    console = _console()
+    console = to_stdout()
     console.print(table)
     first = values[0]
     console.print(
@@ -77,13 +69,3 @@ def _validity(value: Intensity) -> str:
     if math.isinf(value.valid_until_s):
         return "always"
     return f"{stamp(value.valid_from_s)} to {stamp(value.valid_until_s)}"
-
-
-def _console() -> Console:
-    # Names are a provider's or the user's: brackets and colons in them mean nothing to rich.
-    return Console(
-        width=None if sys.stdout.isatty() else PLAIN_WIDTH,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )

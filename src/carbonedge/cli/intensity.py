@@ -30,6 +30,12 @@ YEAR_H = 366 * DAY_H
 HOUR_S = 3600.0
 
 
+class Hours(click.FloatRange):
+    """How many; what else follows the option is most likely the zone."""
+
+    name = "number of hours (ZONE goes before --forecast)"
+
+
 @click.command()
 @click.argument("zone")
 @click.option(
@@ -37,7 +43,7 @@ HOUR_S = 3600.0
     "hours",
     is_flag=False,
     flag_value=DAY_H,
-    type=click.FloatRange(min=0, min_open=True, max=YEAR_H),
+    type=Hours(min=0, min_open=True, max=YEAR_H),
     metavar="[HOURS]",
     help="The hours to come rather than the value now; 24 where HOURS is left out, after ZONE.",
 )

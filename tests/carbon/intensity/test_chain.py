@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -56,6 +57,18 @@ def test_the_last_answer_is_the_latest_not_what_was_asked_for_last() -> None:
     chain.at("DE", 0)
     source.values.clear()
     assert chain.at("DE", NOON_S) == LIVE
+
+
+def test_a_value_of_the_future_does_not_serve_on_for_now() -> None:
+    now_s = time.time()
+    present = replace(LIVE, valid_from_s=now_s - 60, valid_until_s=now_s + 60)
+    source = Told(present)
+    chain = Chain([source])
+    chain.at("DE")
+    source.tell(replace(LIVE, kind="forecast", valid_from_s=now_s + 60, valid_until_s=now_s + 120))
+    chain.at("DE", now_s + 90)
+    source.values.clear()
+    assert chain.at("DE", now_s) == present
 
 
 def test_when_all_fail_each_says_why() -> None:

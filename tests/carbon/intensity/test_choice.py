@@ -29,7 +29,7 @@ class Live:
         key: str | None = None,
         password: str | None = None,
         *,
-        key_file: Path | None = None,
+        key_file: str | Path | None = None,
         factors: str = "lifecycle",
     ) -> None:
         self.settings = {"key_file": key_file, "factors": factors}
@@ -173,6 +173,31 @@ def test_limits_apply_to_a_chain_or_to_one_source() -> None:
     assert isinstance(open_signal({"source": "static", "g_per_kwh": 1, "max_age_s": 60}), Chain)
 
 
+def test_live_sources_take_their_settings_from_a_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "key").write_text("k")
+    (folder / "key").chmod(0o600)
+    monkeypatch.setenv("WATTTIME_USERNAME", "me")
+    url, off = "http://127.0.0.1:1", {"cache": {"directory": str(folder)}}
+    tables = (
+        {"source": "electricitymaps", "key_file": "key", "version": "v3", "factors": "direct"},
+        {"source": "watttime", "password_file": "key", "signal_type": "co2_aoer"},
+        {"source": "uk"},
+        {"source": "carbon-aware-sdk", "accounting": "marginal", "factors": "direct"},
+    )
+    identities = [
+        repr(open_signal({**table, **off, "base_url": url, "timeout_s": 5}, base=folder))
+        for table in tables
+    ]
+    assert identities == [
+        f"<Cache of electricitymaps v3 direct {url}>",
+        f"<Cache of watttime v3 co2_aoer {url}>",
+        f"<Cache of uk {url}>",
+        f"<Cache of carbon-aware-sdk marginal direct {url}>",
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -186,7 +211,7 @@ def test_limits_apply_to_a_chain_or_to_one_source() -> None:
         ("trace:", "is 'trace:': write it as trace:FILE"),
         ("country:DE", "is 'country:DE': write it as country"),
         ({}, "no source of intensities None"),
-        ({"source": "static"}, "source 'static' has no 'g_per_kwh': give one"),
+        ({"source": "static"}, "source 'static' needs the setting 'g_per_kwh'"),
         ({"source": "static", "g_per_kwh": 1, "x": 2}, "no setting 'x': known are g_per_kwh, acc"),
         ({"source": "static", "g_per_kwh": 1, "cache": False}, "no setting 'cache'"),
         ({"source": "trace", "path": "x", "replayed_at": "y"}, "give 'replayed_from' too"),
@@ -202,16 +227,34 @@ def test_what_is_not_known_is_refused_and_what_is_listed(spec: Any, message: str
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ({"source": "trace", "path": 3}, "^path of source 'trace' is 3: give text$"),
+        ({"source": "trace", "path": "x", "utc": "no"}, "^utc of source 'trace' is 'no': give tr"),
+        ({"source": "static", "g_per_kwh": "9"}, "is '9': give a number or a table, each of it a"),
+        ({"source": "static", "g_per_kwh": {"DE": "9"}}, "is {'DE': '9'}: give a number or a t"),
+        ({"source": "uk", "timeout_s": "9"}, "^timeout_s of source 'uk' is '9': give a number$"),
+        ({"source": "uk", "cache": {"fresh_s": "9"}}, "^fresh_s of the cache is '9': give a num"),
+        ({"source": "uk", "cache": {"directory": True}}, "^directory of the cache is True: give"),
+        ({"source": "uk", "cache": {"fresh": 9}}, "^the cache has no setting 'fresh': known are"),
+        ({"source": "static", "g_per_kwh": 1, "mixed": "no"}, "^mixed of a chain is 'no': give"),
+        ({"chain": ["static:1"], "max_age_s": "1h"}, "^max_age_s of a chain is '1h': give a num"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_with_what_to_give(spec: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        open_signal(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
         (3, "an intensity is 3: give a text"),
         ({"chain": [3]}, "an intensity is 3: give a text"),
         ({"chain": "static:1"}, "a chain is no list"),
-        ({"chain": ["static:1"], "mixed": "no"}, "mixed is 'no': give true or false"),
-        ({"source": "trace", "path": 3}, "path of source 'trace' is 3: give the path of a file"),
     ],
 )
-def test_types_are_checked(spec: object, message: str) -> None:
+def test_types_are_checked(spec: Any, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        open_signal(spec)  # type: ignore[arg-type]
+        open_signal(spec)
 
 
 def test_a_cluster_file_names_its_source(folder: Path) -> None:

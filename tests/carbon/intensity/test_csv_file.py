@@ -221,3 +221,13 @@ def test_a_file_that_is_no_text_is_refused(path: Path) -> None:
 
 def test_a_byte_order_mark_is_no_part_of_a_name(path: Path) -> None:
     assert read(path, "\ufeff" + HOURLY).zones == ("US-CISO",)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_file_parted_by_other_signs_than_commas_is_told_so(
+    tmp_path: Path, separator: str
+) -> None:
+    path = tmp_path / "DE.csv"
+    path.write_text(f"timestamp{separator}g_per_kwh\n2022-06-01T00:00Z{separator}1\n")
+    with pytest.raises(ValueError, match=r"there is 'timestamp.*g_per_kwh' alone, and commas part"):
+        Trace.from_csv(path)

@@ -176,6 +176,21 @@ def test_forecasts_are_fetched_up_to_the_horizon() -> None:
         refresher.forecast("DE", now_s, now_s)
 
 
+def test_what_was_fetched_for_now_goes_before_what_was_forecast_of_it() -> None:
+    source = Told(value())
+    source.forecasts = [replace(source.values["DE"], g_per_kwh=7, kind="forecast")]
+    refresher = Refresher(source, ["DE"], horizon_s=60)
+    refresher.refresh_now()
+    assert refresher.at("DE", time.time()) == refresher.at("DE") == source.values["DE"]
+
+
+def test_a_provider_whose_clock_runs_ahead_is_known_now() -> None:
+    source = Told(value(valid_from_s=time.time() + 300))
+    refresher = Refresher(source, ["DE"])
+    refresher.refresh_now()
+    assert refresher.at("DE", time.time()) == source.values["DE"]
+
+
 def test_a_forecast_that_fails_leaves_the_value(caplog: pytest.LogCaptureFixture) -> None:
     refresher = Refresher(Told(value()), ["DE"], horizon_s=1)
     refresher.refresh_now()

@@ -209,3 +209,9 @@ def test_what_a_trace_was_made_of_may_change_later() -> None:
     signal = Trace({"DE": values}, start=START, step_s=HOUR_S)
     values[:] = 0
     assert signal.at("DE", START).g_per_kwh == 100
+
+
+def test_short_gaps_are_told_in_minutes() -> None:
+    trace = Trace({"DE": [1, math.nan, 3]}, start=0, step_s=300, max_gap_s=60)
+    with pytest.raises(IntensityUnavailableError, match=r"for 5 min from .* filled up to 1 min: "):
+        trace.at("DE", 300)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -302,3 +303,16 @@ def test_neither_repr_nor_identity_shows_keys(provider: Provider, account: Accou
     signal = watttime(provider)
     signal.at(REGION)
     assert not shown(f"{signal!r} {signal.identity} {vars(signal)}")
+
+
+def test_a_wrong_address_leaves_no_key_from_the_environment_in_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WATTTIME_USERNAME", USER)
+    monkeypatch.setenv("WATTTIME_PASSWORD", PASSWORD)
+    with pytest.raises(ValueError, match="keys could be read underway") as caught:
+        WattTime(base_url="http://example.org")
+    frames = traceback.StackSummary.extract(
+        traceback.walk_tb(caught.value.__traceback__), capture_locals=True
+    )
+    assert not shown("".join(f"{frame.locals}" for frame in frames))

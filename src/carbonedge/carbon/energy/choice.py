@@ -13,8 +13,8 @@ from typing import cast
 
 from carbonedge.carbon.energy.attribution import Attribution, check_share_by
 from carbonedge.carbon.energy.meter import Meter
-from carbonedge.carbon.energy.settings import check_settings
 from carbonedge.carbon.energy.together import Together
+from carbonedge.carbon.settings import check_settings
 from carbonedge.exceptions import MeterUnavailableError
 
 __all__ = ["AUTOMATIC", "METERS", "maker", "open_cluster_meter", "open_meter"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from carbonedge.carbon.energy.choice import METERS, maker, open_meter
 from carbonedge.carbon.energy.meter import Meter, MeterMethod
-from carbonedge.carbon.energy.settings import needed_settings
+from carbonedge.carbon.settings import needed_settings
 from carbonedge.exceptions import MeterUnavailableError
 
 __all__ = ["MeterStatus", "survey"]

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from carbonedge.carbon.intensity.http import JsonClient
+from carbonedge.carbon.intensity.live import LiveSource
 from carbonedge.carbon.intensity.points import (
     HOUR_S,
     Amount,
     Moment,
     Span,
-    covering,
-    current,
-    in_order,
-    is_now,
-    known_all_the_way,
-    moment,
     utc,
-    window,
-    zone_name,
 )
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity, Kind
 from carbonedge.exceptions import IntensityUnavailableError
@@ -60,8 +51,10 @@ class _Forecast:
     forecastData: list[_Forecasted]
 
 
-class CarbonAwareSdk:
+class CarbonAwareSdk(LiveSource):
     """Intensity of a location that a Carbon Aware SDK server knows, such as ``"eastus"``.
+
+    Forecasts reach as far ahead as the server's data source looks.
 
     Parameters
     ----------
@@ -83,8 +76,6 @@ class CarbonAwareSdk:
     """
 
     name = "carbon-aware-sdk"
-    immediate = False
-    identity = ""
 
     def __init__(
         self, base_url: str, *, accounting: Accounting, factors: Factors, timeout_s: float = 10.0
@@ -95,43 +86,14 @@ class CarbonAwareSdk:
             raise ValueError(f"factors is {factors!r}: give 'lifecycle' or 'direct'")
         self.accounting: Accounting = accounting
         self.factors: Factors = factors
-        self._http = JsonClient("carbon aware sdk", base_url, timeout_s=timeout_s)
-        self._source = f"carbon aware sdk at {urlsplit(self._http.base_url).netloc}"
-        self.identity = f"{self.name} {accounting} {factors} {self._http.base_url}"
+        http = JsonClient("carbon aware sdk", base_url, timeout_s=timeout_s)
+        source = f"carbon aware sdk at {urlsplit(http.base_url).netloc}"
+        super().__init__(source, http, accounting, factors)
 
-    def __repr__(self) -> str:
-        return f"<CarbonAwareSdk: {self.identity}>"
+    def _now(self, zone: str, now_s: float) -> Iterator[Intensity]:
+        return self._past(zone, now_s, now_s, now_s)
 
-    def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
-        """The intensity of a location at a time; for now the newest value that is known."""
-        zone, time_s = zone_name(zone), moment(when)
-        if is_now(time_s):
-            points = in_order(self._past(zone, time_s, time_s))
-            return current(points, time_s, self._source, zone)
-        return covering(self._between(zone, time_s, time_s + 1), time_s, self._source, zone)
-
-    def forecast(
-        self, zone: str, start: datetime | float, end: datetime | float
-    ) -> Sequence[Intensity]:
-        """Intensities from start to end, as far ahead as the server's data source looks."""
-        zone, (start_s, end_s) = zone_name(zone), window(start, end)
-        points = self._between(zone, start_s, end_s)
-        return known_all_the_way(points, start_s, end_s, self._source, zone)
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._http.close()
-
-    def _between(self, zone: str, start_s: float, end_s: float) -> list[Intensity]:
-        now_s = time.time()
-        points: list[Intensity] = []
-        if end_s > now_s:
-            points = in_order(self._ahead(zone))
-        if start_s < now_s and (not points or points[0].valid_from_s > start_s):
-            points = [*self._past(zone, start_s, min(end_s, now_s)), *points]
-        return in_order(points)
-
-    def _past(self, zone: str, start_s: float, end_s: float) -> Iterator[Intensity]:
+    def _past(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
         # The point that start lies in began before it.
         answer: list[_Emissions] | None = self._http.get(
             "/emissions/bylocation",
@@ -149,7 +111,7 @@ class CarbonAwareSdk:
                 step_s = min(points[index + 1].time - point.time, HOUR_S)
             yield self._point(zone, "actual", point.time, point.duration or step_s, point.rating)
 
-    def _ahead(self, zone: str) -> Iterator[Intensity]:
+    def _ahead(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
         answer: list[_Forecast] | None = self._http.get(
             "/emissions/forecasts/current",
             list[_Forecast] | None,

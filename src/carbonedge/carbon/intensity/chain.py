@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -73,7 +74,8 @@ class Chain:
         answers, reasons = self._ask(lambda signal: [signal.at(zone, when)])
         last = self._last.get(zone)
         if answers:
-            if last is None or answers[0].valid_until_s >= last.valid_until_s:
+            begun = answers[0].valid_from_s <= time.time()
+            if begun and (last is None or answers[0].valid_until_s >= last.valid_until_s):
                 self._last[zone] = answers[0]
             return answers[0]
         if last is not None and last.valid_from_s <= asked_s:

@@ -7,13 +7,14 @@ import inspect
 import operator
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
 
 from carbonedge.carbon.intensity.chain import Chain
 from carbonedge.carbon.intensity.signal import Accounting, Signal
 from carbonedge.carbon.intensity.times import moment
+from carbonedge.carbon.settings import check_settings
 
 __all__ = ["SPECS", "open_cluster_signal", "open_signal"]
 
@@ -84,9 +85,9 @@ def open_signal(
     Raises
     ------
     ValueError
-        If there is no such source or setting; the message lists those there are.
+        If there is no such source, setting or value of one; the message lists those there are.
     TypeError
-        If a setting is of a wrong type.
+        If it is neither text nor table, or a chain no list.
     IntensityUnavailableError
         If a source needs what is not there: a package, a key or a file of it.
     OSError
@@ -120,8 +121,7 @@ def _open(spec: object, base: Path) -> Signal:
         raise TypeError(f"an intensity is {spec!r}: give a text, or a table with a source")
     table = dict(spec)
     limits = {name: table.pop(name) for name in ("max_age_s", "mixed") if name in table}
-    if not isinstance(limits.get("mixed", False), bool):
-        raise TypeError(f"mixed is {limits['mixed']!r}: give true or false")
+    check_settings("a chain", Chain, limits, without=["signals"])
     if "chain" not in table:
         signal = _open_source(table, base)
         return Chain([signal], **limits) if limits else signal
@@ -177,7 +177,7 @@ def _open_source(settings: dict[str, Any], base: Path) -> Signal:
     source = _source(name)
     module = importlib.import_module(f"carbonedge.carbon.intensity.{source.module}")
     factory = operator.attrgetter(source.factory)(module)
-    _check_settings(name, settings, inspect.signature(factory).parameters, source.extra)
+    _check_settings(name, factory, settings, source)
     extra = {setting: settings.pop(setting) for setting in source.extra if setting in settings}
     for setting in FILES:
         if setting in settings:
@@ -195,27 +195,18 @@ def _open_source(settings: dict[str, Any], base: Path) -> Signal:
 
 
 def _check_settings(
-    name: str,
-    settings: Mapping[str, object],
-    parameters: Mapping[str, inspect.Parameter],
-    extra: Sequence[str],
+    name: str, factory: Callable[..., object], settings: Mapping[str, object], source: _Source
 ) -> None:
-    known = [setting for setting in (*parameters, *extra) if setting not in (*SECRETS, SOURCE)]
-    for setting in settings:
-        if setting in SECRETS and setting in parameters:
+    what = f"source {name!r}"
+    for setting in SECRETS:
+        if setting in settings and setting in inspect.signature(factory).parameters:
             raise ValueError(
-                f"source {name!r} has its {setting} written out: put it into a file and name that "
-                f"as {setting}_file, or set it in the environment"
+                f"{what} has its {setting} written out: put it into a file and name that as "
+                f"{setting}_file, or set it in the environment"
             )
-        if setting not in known:
-            raise ValueError(
-                f"source {name!r} has no setting {setting!r}: known are {', '.join(known)}"
-            )
-    for setting, parameter in parameters.items():
-        if parameter.default is parameter.empty and setting not in settings:
-            raise ValueError(f"source {name!r} has no {setting!r}: give one")
+    check_settings(what, factory, settings, besides=source.extra, without=SECRETS)
     if REPLAYED_AT in settings and REPLAYED_FROM not in settings:
-        raise ValueError(f"source {name!r} has {REPLAYED_AT!r} alone: give {REPLAYED_FROM!r} too")
+        raise ValueError(f"{what} has {REPLAYED_AT!r} alone: give {REPLAYED_FROM!r} too")
 
 
 def _cached(signal: Signal, settings: object) -> Signal:
@@ -224,6 +215,7 @@ def _cached(signal: Signal, settings: object) -> Signal:
         settings = {}
     if not isinstance(settings, Mapping):
         raise TypeError(f"cache is {settings!r}: give true, false, or a table of settings of Cache")
+    check_settings("the cache", module.Cache, settings)
     return cast(Signal, module.Cache(signal, **settings))
 
 

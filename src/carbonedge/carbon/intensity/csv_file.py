@@ -158,6 +158,8 @@ def _column(
 
 
 def _there_are(header: Sequence[str]) -> str:
+    if len(header) == 1:
+        return f"there is {header[0]!r} alone, and commas part columns"
     return f"there are {', '.join(map(repr, header))}" if header else "the file is empty"
 
 

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from carbonedge.carbon.intensity.http import JsonClient
 from carbonedge.carbon.intensity.keys import Secret, find_secret
+from carbonedge.carbon.intensity.live import LiveSource
 from carbonedge.carbon.intensity.points import (
     DAY_S,
     HOUR_S,
     Amount,
     Moment,
-    covering,
-    current,
-    in_order,
-    is_now,
-    known_all_the_way,
-    moment,
     not_too_far,
     utc,
-    window,
-    zone_name,
 )
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity, Kind
 from carbonedge.exceptions import IntensityUnavailableError
@@ -89,12 +80,13 @@ class _Forecast:
     temporalGranularity: str | None = None
 
 
-class ElectricityMaps:
+class ElectricityMaps(LiveSource):
     """Intensity of a zone of Electricity Maps, such as ``"DE"`` or ``"US-CAL-CISO"``.
 
     Hourly values, averages over all that is consumed in the zone, imports in. Those that the
     provider estimated are of kind ``"estimated"``. The newest value may be of an hour ago: its
-    age says so. The free plan has one zone, its last 24 hours and no forecast.
+    age says so. Forecasts reach 72 hours ahead.
+    The free plan has one zone, its last 24 hours and no forecast.
 
     Parameters
     ----------
@@ -120,8 +112,6 @@ class ElectricityMaps:
     """
 
     name = "electricitymaps"
-    immediate = False
-    identity = ""
     accounting: Accounting = "average"
 
     def __init__(
@@ -148,44 +138,15 @@ class ElectricityMaps:
             file=key_file,
             ascii_only=True,
         )
-        self._source = f"electricitymaps {version}"
-        self._http = JsonClient(self._source, base_url, timeout_s=timeout_s, secrets=[self._key])
-        self.identity = f"{self.name} {version} {factors} {self._http.base_url}"
+        source = f"electricitymaps {version}"
+        http = JsonClient(source, base_url, timeout_s=timeout_s, secrets=[self._key])
+        super().__init__(source, http, version, factors)
 
-    def __repr__(self) -> str:
-        return f"<ElectricityMaps: {self.identity}>"
+    def _now(self, zone: str, now_s: float) -> Iterator[Intensity]:
+        answer = self._get("latest", _Latest, zone)
+        return self._points([answer], answer, zone, None)
 
-    def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
-        """The intensity of a zone at a time; for now the newest value that is known."""
-        zone, time_s = zone_name(zone), moment(when)
-        if is_now(time_s):
-            answer = self._get("latest", _Latest, zone)
-            points = list(self._points([answer], answer, zone, None))
-            return current(points, time_s, self._source, zone)
-        return covering(self._between(zone, time_s, time_s + 1), time_s, self._source, zone)
-
-    def forecast(
-        self, zone: str, start: datetime | float, end: datetime | float
-    ) -> Sequence[Intensity]:
-        """Intensities from start to end, 72 hours ahead and 366 days in all at most."""
-        zone, (start_s, end_s) = zone_name(zone), window(start, end)
-        points = self._between(zone, start_s, end_s)
-        return known_all_the_way(points, start_s, end_s, self._source, zone)
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._http.close()
-
-    def _between(self, zone: str, start_s: float, end_s: float) -> list[Intensity]:
-        now_s = time.time()
-        points: list[Intensity] = []
-        if end_s > now_s:
-            points = in_order(self._ahead(zone, end_s, now_s))
-        if start_s < now_s and (not points or points[0].valid_from_s > start_s):
-            points = [*self._past(zone, start_s, min(end_s, now_s), now_s), *points]
-        return in_order(points)
-
-    def _ahead(self, zone: str, end_s: float, now_s: float) -> Iterator[Intensity]:
+    def _ahead(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
         not_too_far(end_s, now_s, _HORIZONS_H[-1], self._source, zone)
         # Counted from the current hour's beginning, where forecasts begin.
         hours = (end_s - now_s // HOUR_S * HOUR_S) / HOUR_S

@@ -346,7 +346,7 @@ def _retry_after_s(headers: Mapping[str, str]) -> float:
         return float(text[:15])
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)

@@ -51,10 +51,12 @@ class _Held:
     older one at that moment leaves no trace in it.
     """
 
-    __slots__ = ("ready", "value")
+    __slots__ = ("from_s", "ready", "value")
 
     def __init__(self, value: Intensity) -> None:
         self.value = value
+        self.from_s = min(value.valid_from_s, time.time())
+        """The newest value holds from when it came, though its provider's clock runs ahead."""
         self.ready = value, value.valid_until_s
         """What is answered now, and until when."""
 
@@ -245,11 +247,12 @@ class Refresher:
         time_s = seconds(when)
         if when is not None and self._signal.immediate:
             return self._signal.at(zone, time_s)
-        if when is not None:
+        covered = held is not None and held.from_s <= time_s < held.value.valid_until_s
+        if when is not None and not covered:
             for value in self._forecasts.get(zone, ()):
                 if value.valid_from_s <= time_s < value.valid_until_s:
                     return value
-        if held is None or (when is not None and time_s < held.value.valid_from_s):
+        if held is None or (when is not None and time_s < held.from_s):
             raise IntensityUnavailableError(self._about_missing(zone, time_s))
         value = held.value
         age_s = max(0.0, time_s - value.valid_until_s)

@@ -181,18 +181,24 @@ class Series:
         starts_s = self.start_s + gap.start * self.step_s
         length_s = (gap.stop - gap.start) * self.step_s
         said = (
-            f"{self.source} has no values for {self.zone!r} for {length_s / 3600:g} h from "
+            f"{self.source} has no values for {self.zone!r} for {_long(length_s)} from "
             f"{stamp(starts_s)}"
         )
         if gap.start == 0 or gap.stop == len(self._slots):
             return f"{said}, where it begins or ends: let a Chain go on to another source"
         return (
-            f"{said}, and gaps are filled up to {self.max_gap_s / 3600:g} h: let a Chain go on to "
+            f"{said}, and gaps are filled up to {_long(self.max_gap_s)}: let a Chain go on to "
             f"another source, or set max_gap_s to {length_s}"
         )
 
     def _range(self) -> str:
         return f"{stamp(self.start_s)} to {stamp(self.stop_s)}"
+
+
+def _long(length_s: float) -> str:
+    return (
+        f"{length_s / 3600:g} h" if length_s >= 3600 or not length_s else f"{length_s / 60:g} min"
+    )
 
 
 def _gaps(values: npt.NDArray[np.float64]) -> Iterator[slice]:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypedDict
 
 from carbonedge.carbon.intensity.http import JsonClient
+from carbonedge.carbon.intensity.live import LiveSource
 from carbonedge.carbon.intensity.points import (
     DAY_S,
     HOUR_S,
     Amount,
     Moment,
-    covering,
-    current,
-    in_order,
-    is_now,
-    known_all_the_way,
-    moment,
     not_too_far,
     utc,
-    window,
-    zone_name,
 )
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity
 from carbonedge.exceptions import IntensityUnavailableError
@@ -65,12 +56,13 @@ class _Regional:
     """A region, or on some paths a list of one."""
 
 
-class UkCarbonIntensity:
+class UkCarbonIntensity(LiveSource):
     """Intensity of Great Britain and its regions, averages by direct factors.
 
     Half hours. Zone ``"GB"`` is the whole; ``"GB-1"`` to ``"GB-17"`` are the API's regions by
     number (13 is London); ``"GB-RG10"`` is the region of an outward postcode. Of the whole the
     past is of kind ``"actual"`` where that is known; of regions there are only forecasts.
+    Those reach 48 hours ahead.
 
     Parameters
     ----------
@@ -87,57 +79,32 @@ class UkCarbonIntensity:
     """
 
     name = "uk"
-    immediate = False
-    identity = ""
     accounting: Accounting = "average"
     factors: Factors = "direct"
 
     def __init__(
         self, *, base_url: str = "https://api.carbonintensity.org.uk", timeout_s: float = 10.0
     ) -> None:
-        self._source = "uk carbon intensity"
-        self._http = JsonClient(self._source, base_url, timeout_s=timeout_s)
-        self.identity = f"{self.name} {self._http.base_url}"
+        source = "uk carbon intensity"
+        super().__init__(source, JsonClient(source, base_url, timeout_s=timeout_s))
 
-    def __repr__(self) -> str:
-        return f"<UkCarbonIntensity: {self.identity}>"
+    def _now(self, zone: str, now_s: float) -> Iterator[Intensity]:
+        return self._get(zone, "")
 
-    def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
-        """The intensity of a zone at a time; for now that of the current half hour."""
-        zone, time_s = zone_name(zone), moment(when)
-        if is_now(time_s):
-            points = in_order(self._get(zone, ""))
-            return current(points, time_s, self._source, zone)
-        return covering(self._between(zone, time_s, time_s + 1), time_s, self._source, zone)
-
-    def forecast(
-        self, zone: str, start: datetime | float, end: datetime | float
-    ) -> Sequence[Intensity]:
-        """Intensities from start to end, 48 hours ahead and 366 days in all at most."""
-        zone, (start_s, end_s) = zone_name(zone), window(start, end)
-        points = self._between(zone, start_s, end_s)
-        return known_all_the_way(points, start_s, end_s, self._source, zone)
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._http.close()
-
-    def _between(self, zone: str, start_s: float, end_s: float) -> list[Intensity]:
-        now_s = time.time()
-        points: list[Intensity] = []
+    def _past(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
         # The half hour of now comes with the future, where that is asked for.
+        until_s = end_s if end_s < now_s else now_s // _SLOT_S * _SLOT_S
         from_s = start_s // _SLOT_S * _SLOT_S
-        until_s = end_s if end_s <= now_s else now_s // _SLOT_S * _SLOT_S
         while from_s < until_s:
             to_s = min(from_s + _RANGE_S, math.ceil(until_s / _SLOT_S) * _SLOT_S)
-            points += self._get(zone, f"/{_minutes(from_s)}/{_minutes(to_s)}")
+            yield from self._get(zone, f"/{_minutes(from_s)}/{_minutes(to_s)}")
             from_s = to_s
-        if end_s > now_s:
-            not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
-            from_s = max(start_s, now_s) // _SLOT_S * _SLOT_S
-            hours = 24 if end_s - from_s <= DAY_S else _HORIZON_H
-            points += self._get(zone, f"/{_minutes(from_s)}/fw{hours}h")
-        return in_order(points)
+
+    def _ahead(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
+        not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
+        from_s = max(start_s, now_s) // _SLOT_S * _SLOT_S
+        hours = 24 if end_s - from_s <= DAY_S else _HORIZON_H
+        return self._get(zone, f"/{_minutes(from_s)}/fw{hours}h")
 
     def _get(self, zone: str, when: str) -> Iterator[Intensity]:
         """Points of a zone now, or at a time as the API's paths have it."""

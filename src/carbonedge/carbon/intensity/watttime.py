@@ -7,28 +7,20 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Literal
 
 from carbonedge.carbon.intensity.http import JsonClient, RefusedError
 from carbonedge.carbon.intensity.keys import Secret, find_secret
+from carbonedge.carbon.intensity.live import LiveSource
 from carbonedge.carbon.intensity.points import (
     DAY_S,
     HOUR_S,
     Amount,
     Moment,
-    covering,
-    current,
-    in_order,
-    is_now,
-    known_all_the_way,
-    moment,
     not_too_far,
     utc,
-    window,
-    zone_name,
 )
 from carbonedge.carbon.intensity.signal import Accounting, Factors, Intensity, Kind
 from carbonedge.exceptions import IntensityUnavailableError
@@ -93,11 +85,11 @@ class _Token:
         return time.monotonic() - self.made_s
 
 
-class WattTime:
+class WattTime(LiveSource):
     """Intensity of a WattTime region, such as ``"CAISO_NORTH"``, by direct factors.
 
     Values come in pounds of CO2 per MWh every five minutes and are converted exactly. Now and
-    the future are forecasts, the past is of kind ``"actual"``, or ``"estimated"`` where data
+    the future, 72 hours ahead at most, are forecasts, the past is of kind ``"actual"``, or ``"estimated"`` where data
     were imputed. The free plan has region CAISO_NORTH alone; for others it gives only a
     percentile, which is no intensity and is refused.
 
@@ -123,8 +115,6 @@ class WattTime:
     """
 
     name = "watttime"
-    immediate = False
-    identity = ""
     factors: Factors = "direct"
 
     def __init__(
@@ -154,58 +144,29 @@ class WattTime:
             where=_WHERE,
             file=password_file,
         )
-        pair = f"{user.reveal()}:{word.reveal()}".encode()
-        self._credentials = Secret("Basic " + base64.b64encode(pair).decode())
-        self._source = f"watttime v3 {signal_type}"
-        self._http = JsonClient(
-            self._source, base_url, timeout_s=timeout_s, secrets=[user, word, self._credentials]
-        )
-        self.identity = f"{self.name} v3 {signal_type} {self._http.base_url}"
+        self._credentials = _basic(user, word)
+        source = f"watttime v3 {signal_type}"
+        secrets = [user, word, self._credentials]
+        http = JsonClient(source, base_url, timeout_s=timeout_s, secrets=secrets)
+        super().__init__(source, http, "v3", signal_type)
         self._login_lock = threading.Lock()
         self._token: _Token | None = None
         self._refused_s = -math.inf
 
-    def __repr__(self) -> str:
-        return f"<WattTime: {self.identity}>"
+    def _now(self, zone: str, now_s: float) -> Iterator[Intensity]:
+        return self._forecast(zone, 0)
 
-    def at(self, zone: str, when: datetime | float | None = None) -> Intensity:
-        """The intensity of a region at a time; for now the newest value that is known."""
-        zone, time_s = zone_name(zone), moment(when)
-        if is_now(time_s):
-            points = in_order(self._ahead(zone, 0))
-            return current(points, time_s, self._source, zone)
-        return covering(self._between(zone, time_s, time_s + 1), time_s, self._source, zone)
+    def _ahead(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
+        not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
+        # Counted from the current point's beginning, where forecasts begin.
+        hours = math.ceil((end_s - now_s // _PERIOD_S * _PERIOD_S) / HOUR_S)
+        return self._forecast(zone, min(hours, _HORIZON_H))
 
-    def forecast(
-        self, zone: str, start: datetime | float, end: datetime | float
-    ) -> Sequence[Intensity]:
-        """Intensities from start to end, 72 hours ahead and 366 days in all at most."""
-        zone, (start_s, end_s) = zone_name(zone), window(start, end)
-        points = self._between(zone, start_s, end_s)
-        return known_all_the_way(points, start_s, end_s, self._source, zone)
-
-    def close(self) -> None:
-        """Let the connections go."""
-        self._http.close()
-
-    def _between(self, zone: str, start_s: float, end_s: float) -> list[Intensity]:
-        now_s = time.time()
-        points: list[Intensity] = []
-        if end_s > now_s:
-            not_too_far(end_s, now_s, _HORIZON_H, self._source, zone)
-            # Counted from the current point's beginning, where forecasts begin.
-            hours = math.ceil((end_s - now_s // _PERIOD_S * _PERIOD_S) / HOUR_S)
-            hours = min(hours, _HORIZON_H)
-            points = in_order(self._ahead(zone, hours))
-        if start_s < now_s and (not points or points[0].valid_from_s > start_s):
-            points = [*self._past(zone, start_s, min(end_s, now_s)), *points]
-        return in_order(points)
-
-    def _ahead(self, zone: str, hours: int) -> Iterator[Intensity]:
+    def _forecast(self, zone: str, hours: int) -> Iterator[Intensity]:
         answer = self._get("forecast", zone, horizon_hours=str(hours))
         return self._points(answer, zone, "forecast")
 
-    def _past(self, zone: str, start_s: float, end_s: float) -> Iterator[Intensity]:
+    def _past(self, zone: str, start_s: float, end_s: float, now_s: float) -> Iterator[Intensity]:
         # The point that start lies in began before it. Ends are inclusive: what two ranges
         # share comes twice, and in_order keeps one.
         from_s = start_s - HOUR_S
@@ -322,6 +283,11 @@ class WattTime:
                 float(point.point_time),
                 point.point_time + answer.meta.data_point_period_seconds,
             )
+
+
+def _basic(user: Secret, word: Secret) -> Secret:
+    pair = f"{user.reveal()}:{word.reveal()}".encode()
+    return Secret("Basic " + base64.b64encode(pair).decode())
 
 
 def _is_token(secret: Secret) -> bool:

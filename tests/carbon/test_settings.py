@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from carbonedge.carbon.energy.settings import check_settings, needed_settings
+from carbonedge.carbon.settings import check_settings, needed_settings
 
 
 class Made:
@@ -23,6 +23,8 @@ class Made:
         power_w: float = 0.0,
         policy: Literal["never", "always"] = "never",
         devices: Sequence[int] | None = None,
+        by_zone: float | Mapping[str, float] = 1.0,
+        folder: str | Literal[False] = False,
         clock: Callable[[], float] = float,
     ) -> None:
         raise AssertionError("it is only checked")
@@ -41,6 +43,8 @@ FITTING = (
     ("policy", "always"),
     ("devices", [0, 1]),
     ("devices", ()),
+    ("by_zone", {"DE": 380}),
+    ("folder", False),
 )
 WRONG = (
     ("path", 1, "text"),
@@ -54,6 +58,8 @@ WRONG = (
     ("devices", 0, "a list, each of it a whole number"),
     ("devices", "01", "a list, each of it a whole number"),
     ("devices", [0.5], "a list, each of it a whole number"),
+    ("by_zone", {"DE": "380"}, "a number or a table, each of it a number"),
+    ("folder", 0, "text or False"),
 )
 
 
@@ -80,3 +86,9 @@ def test_a_setting_without_default_must_be_given() -> None:
     assert needed_settings(Made) == ["path"]
     with pytest.raises(ValueError, match="it needs the setting 'path'"):
         check_settings("it", Made, {})
+
+
+def test_there_may_be_more_settings_than_parameters_and_fewer() -> None:
+    check_settings("it", Made, {"path": "a", "more": object()}, besides=["more"])
+    with pytest.raises(ValueError, match=r"no setting 'cores': known are path, root, on, power_w"):
+        check_settings("it", Made, {"path": "a", "cores": 1}, without=["cores"])

@@ -1,11 +1,11 @@
-"""Settings of meters: the parameters of what makes them, checked before it is called."""
+"""Settings of meters and signals: parameters of what makes them, checked before it is called."""
 
 from __future__ import annotations
 
 import inspect
 import os
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["check_settings", "needed_settings"]
@@ -19,7 +19,14 @@ PLAIN: Mapping[object, tuple[tuple[type, ...], str]] = {
 """What values a plain type takes, and how they are called."""
 
 
-def check_settings(what: str, make: Callable[..., object], settings: Mapping[str, object]) -> None:
+def check_settings(
+    what: str,
+    make: Callable[..., object],
+    settings: Mapping[str, object],
+    *,
+    besides: Collection[str] = (),
+    without: Collection[str] = (),
+) -> None:
     """That all settings are parameters of ``make``, none is missing and each has its type.
 
     Parameters
@@ -30,18 +37,21 @@ def check_settings(what: str, make: Callable[..., object], settings: Mapping[str
         Called with the settings; its annotations are the types.
     settings
         As a TOML table or keyword arguments give them.
+    besides, without
+        Settings of any type that are no parameters, and parameters that are no settings.
 
     Raises
     ------
     ValueError
         If not; the message lists what is known.
     """
-    hints = _settable(make)
-    known = f"known are {', '.join(hints)}" if hints else "it has none"
+    hints = {name: hint for name, hint in _settable(make).items() if name not in without}
+    names = (*hints, *besides)
+    known = f"known are {', '.join(names)}" if names else "it has none"
     for name, value in settings.items():
-        if name not in hints:
+        if name not in names:
             raise ValueError(f"{what} has no setting {name!r}: {known}")
-        if not _fits(value, hints[name]):
+        if name in hints and not _fits(value, hints[name]):
             raise ValueError(f"{name} of {what} is {value!r}: give {_described(hints[name])}")
     for name in needed_settings(make):
         if name not in settings:
@@ -67,11 +77,15 @@ def _fits(value: object, hint: Any) -> bool:
     if hint in PLAIN:
         return isinstance(value, PLAIN[hint][0]) and (hint is bool or not isinstance(value, bool))
     if origin is Literal:
-        return value in get_args(hint)
+        return any(value == one and type(value) is type(one) for one in get_args(hint))
     if origin in (Union, types.UnionType):
         return any(_fits(value, one) for one in get_args(hint))
     if origin is Sequence:
         return isinstance(value, list | tuple) and all(_fits(x, get_args(hint)[0]) for x in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping) and all(
+            _fits(part, get_args(hint)[1]) for part in value.values()
+        )
     kind = origin or hint
     return issubclass(kind, types.NoneType | os.PathLike) and isinstance(value, kind)
 
@@ -87,4 +101,6 @@ def _described(hint: Any) -> str:
         return " or ".join(filter(None, map(_described, parts)))
     if origin is Sequence and _described(parts[0]):
         return f"a list, each of it {_described(parts[0])}"
+    if origin is Mapping and _described(parts[1]):
+        return f"a table, each of it {_described(parts[1])}"
     return ""
