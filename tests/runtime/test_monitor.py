@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import gc
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from by_hour import HOUR_S, ByHour
 from ticking_meter import TickingMeter
 
 from carbonedge import Cluster, IntensityUnavailableError, Node
-from carbonedge.carbon.energy import Attribution
+from carbonedge.carbon.energy import Attribution, Meter, open_meter
 from carbonedge.carbon.intensity import Static
 from carbonedge.runtime.monitor import Monitor, stands_in
 
@@ -67,6 +70,24 @@ def test_sessions_that_name_one_meter_share_it_until_the_last_lets_go() -> None:
     del one, two, weak
     gc.collect()
     assert Monitor(cluster, meter="model").attribution is not None
+
+
+def test_sessions_opened_at_once_share_the_meter_that_they_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = threading.Barrier(2)
+
+    def opened_slowly(kind: str) -> Meter:
+        # Were both to open it, they would meet here.
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(timeout=0.2)
+        return open_meter(kind)
+
+    monkeypatch.setattr("carbonedge.runtime.monitor.open_meter", opened_slowly)
+    cluster = Cluster([node("a", intensity_g_per_kwh=10)])
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda _: Monitor(cluster, meter="model"), range(2))
+    assert one.attribution is two.attribution
 
 
 def test_an_own_meter_or_attribution_may_be_given() -> None:

@@ -256,6 +256,19 @@ def test_a_closed_session_keeps_its_footprint_and_answers_no_more() -> None:
         session.run(None, {"x": X})
 
 
+def test_a_request_under_way_is_answered_though_the_session_closes() -> None:
+    session = open_split()
+
+    class ClosesTheSession(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            session.close()
+            return super().__getitem__(name)
+
+    expected = session.run(None, {"x": X})
+    np.testing.assert_array_equal(session.run(None, ClosesTheSession(x=X)), expected)
+    assert session.footprint.inferences == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

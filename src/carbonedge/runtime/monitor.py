@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["Monitor", "stands_in"]
 _attributions: weakref.WeakValueDictionary[tuple[Any, ...], Attribution] = (
     weakref.WeakValueDictionary()
 )
+_opening = threading.Lock()
 
 
 class Monitor:
@@ -114,11 +116,12 @@ def _attribution(
         return Attribution(meter, by=share_by)
     settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
     key = (share_by, *sorted(settings.items()))
-    attribution = _attributions.get(key)
-    if attribution is None:
-        opened = open_meter(**settings)
-        attribution = _attributions[key] = Attribution(opened, by=share_by)
-        weakref.finalize(attribution, opened.close)
+    with _opening:
+        attribution = _attributions.get(key)
+        if attribution is None:
+            opened = open_meter(**settings)
+            attribution = _attributions[key] = Attribution(opened, by=share_by)
+            weakref.finalize(attribution, opened.close)
     return attribution
 
 

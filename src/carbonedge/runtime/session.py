@@ -210,7 +210,9 @@ class InferenceSession:
         run_options: Any = None,
     ) -> tuple[list[Any], Footprint]:
         """The same, with what this one request cost."""
-        if self._stages is None:
+        # Another thread may close the session meanwhile: this request is still answered.
+        stages = self._stages
+        if stages is None:
             raise CarbonEdgeError("the session is closed: open another")
         self._feeds.check(input_feed)
         names = output_names or self._output_names
@@ -218,7 +220,7 @@ class InferenceSession:
             if name not in self._output_names:
                 known = ", ".join(self._output_names)
                 raise ValueError(f"the model has no output {name!r}: it has {known}")
-        tensors, taken = self._stages.run(input_feed, run_options)
+        tensors, taken = stages.run(input_feed, run_options)
         footprint = self._accounting.account(*taken)
         return [tensors[name] for name in names], footprint
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ticking_meter import TickingMeter
 
 from carbonedge import MeterUnavailableError
 from carbonedge.carbon.energy import Attribution, Counter, Portion
@@ -255,3 +256,19 @@ def test_a_wrong_way_of_sharing_or_quota_is_refused() -> None:
         Attribution(Scene(), by="fairly")
     with pytest.raises(ValueError, match=r"the quota is 0: it must be finite and above 0"):
         shared_by(Scene()).begin(quota=0.0)
+
+
+def test_what_a_work_had_is_not_lost_where_its_end_meets_a_failing_meter() -> None:
+    meter = TickingMeter()
+    attribution = Attribution(meter, by="quota")
+    first = attribution.begin()
+    second = attribution.begin()  # the first had a joule alone until now
+    meter.broken = True
+    with pytest.raises(MeterUnavailableError):
+        attribution.end(first)
+    meter.broken = False
+    portion = attribution.end(second)
+    # One joule before anything began, and the first work's.
+    assert attribution.unattributed.energy_j == 2.0
+    assert portion.energy_j == 1.0
+    assert meter.joules == 1.0 + attribution.unattributed.energy_j + portion.energy_j

@@ -113,7 +113,9 @@ class Attribution:
 
     @property
     def unattributed(self) -> Portion:
-        """What was drawn while nothing was under way, as far as the meter was read."""
+        """What was drawn while nothing was under way, or by works whose end met a meter that
+        failed, as far as the meter was read.
+        """
         with self._lock:
             return Portion(*self._unattributed)
 
@@ -154,12 +156,16 @@ class Attribution:
         Raises
         ------
         MeterUnavailableError
-            If the meter cannot be read; the work is over all the same, and what was drawn
-            since the last reading goes to the others.
+            If the meter cannot be read; the work is over all the same. What it had until the
+            last reading is unattributed, and what was drawn since goes to the others.
         """
         with self._lock:
             try:
                 self._share_out()
+            except MeterUnavailableError:
+                both = zip(self._unattributed, work.joules, strict=True)
+                self._unattributed = [apart_j + its_j for apart_j, its_j in both]
+                raise
             finally:
                 self._works.remove(work)
         return Portion(*work.joules)
