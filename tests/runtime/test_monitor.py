@@ -4,8 +4,10 @@ import contextlib
 import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from by_hour import HOUR_S, ByHour
@@ -60,8 +62,7 @@ def test_sessions_that_name_one_meter_share_it_until_the_last_lets_go() -> None:
     cluster = Cluster([node("a", intensity_g_per_kwh=10)])
     one, two = Monitor(cluster, meter="model"), Monitor(cluster, meter="model")
     assert one.attribution is two.attribution
-    by_quota = Monitor(cluster, meter="model", share_by="quota")
-    assert by_quota.attribution is not one.attribution
+    assert Monitor(cluster, meter={"kind": "model"}).attribution is one.attribution
     weak = one.attribution
     assert weak is not None
     meter = weak.meter
@@ -90,12 +91,45 @@ def test_sessions_opened_at_once_share_the_meter_that_they_name(
     assert one.attribution is two.attribution
 
 
+@pytest.mark.parametrize("first", ["auto", "model"])
+def test_what_auto_has_chosen_is_shared_with_those_who_name_it(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Wherever this is run, "auto" is to choose the model.
+    monkeypatch.setattr("carbonedge.carbon.energy.choice.AUTOMATIC", (("model",),))
+    cluster = Cluster([node("a", intensity_g_per_kwh=10)])
+    monitors = [Monitor(cluster, meter=meter) for meter in (first, "model", "auto")]
+    assert len({id(monitor.attribution) for monitor in monitors}) == 1
+
+
+def test_meters_that_are_not_shared_are_said_to_count_twice(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none_yet: Any = weakref.WeakValueDictionary()
+    monkeypatch.setattr("carbonedge.runtime.monitor._attributions", none_yet)
+    cluster = Cluster([node("a", intensity_g_per_kwh=10)])
+    one = Monitor(cluster, meter="model")
+    assert not caplog.records
+    two = Monitor(cluster, meter={"kind": "model", "share_by": "quota"})
+    assert two.attribution is not None
+    assert two.attribution.by == "quota"
+    assert "what both cover is counted twice" in caplog.text
+    one.close()
+    two.close()
+    del one, two
+    gc.collect()
+    caplog.clear()
+    Monitor(cluster, meter={"kind": "model", "cores": 2})
+    assert not caplog.records
+
+
 def test_an_own_meter_or_attribution_may_be_given() -> None:
     cluster = Cluster([node("a", intensity_g_per_kwh=10)])
     meter = TickingMeter()
     given = Monitor(cluster, meter=meter, share_by="quota").attribution
     assert given is not None
     assert (given.meter, given.by) == (meter, "quota")
+    assert Monitor(cluster, meter=meter, share_by="quota").attribution is given
     attribution = Attribution(meter)
     monitor = Monitor(cluster, meter=attribution)
     assert monitor.attribution is attribution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -10,15 +11,17 @@ from typing import Any
 
 from carbonedge.carbon.accounting import Writer
 from carbonedge.carbon.energy import Attribution, Meter, open_meter
-from carbonedge.carbon.energy.attribution import ShareBy
+from carbonedge.carbon.energy.attribution import ShareBy, check_share_by
 from carbonedge.carbon.intensity import Refresher, Signal, open_signal, with_intensities
 from carbonedge.carbon.ledger import Ledger
 from carbonedge.cluster import Cluster
 
 __all__ = ["Monitor", "stands_in"]
 
+logger = logging.getLogger(__name__)
+
 # One machine, one meter: two that count the same joules would give each to two works.
-_attributions: weakref.WeakValueDictionary[tuple[Any, ...], Attribution] = (
+_attributions: weakref.WeakValueDictionary[tuple[ShareBy, object], Attribution] = (
     weakref.WeakValueDictionary()
 )
 _opening = threading.Lock()
@@ -34,7 +37,7 @@ class Monitor:
     meter
         A meter, its name, its settings as in ``[meter]`` of a cluster file, or an
         attribution that several sessions share; `None` for node power x time. Sessions
-        that name the same meter share it.
+        that name or are given the same meter, and share it alike, share one attribution.
     share_by
         How works that overlap share its energy; see `Attribution`.
     intensity
@@ -69,6 +72,7 @@ class Monitor:
         ledger: Writer | str | os.PathLike[str] | None = None,
     ) -> None:
         self._closers: list[Callable[[], None]] = []
+        self.attribution: Attribution | None = None
         self.cluster = cluster
         self.signal: Signal | None = None
         try:
@@ -82,7 +86,8 @@ class Monitor:
             raise
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here, and let the meter go."""
+        self.attribution = None
         while self._closers:
             self._closers.pop()()
 
@@ -112,16 +117,39 @@ def _attribution(
 ) -> Attribution | None:
     if meter is None or isinstance(meter, Attribution):
         return meter
-    if not isinstance(meter, str | Mapping):
-        return Attribution(meter, by=share_by)
-    settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
-    key = (share_by, *sorted(settings.items()))
     with _opening:
-        attribution = _attributions.get(key)
+        if not isinstance(meter, str | Mapping):
+            # Its attribution keeps it, so that no other can have its id.
+            return _shared((share_by, id(meter)), meter)
+        settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
+        share_by = check_share_by(settings.pop("share_by", share_by))
+        asked = (share_by, repr(sorted(settings.items())))
+        attribution = _attributions.get(asked)
         if attribution is None:
             opened = open_meter(**settings)
-            attribution = _attributions[key] = Attribution(opened, by=share_by)
-            weakref.finalize(attribution, opened.close)
+            # What "auto" has chosen may have been opened by its own name before.
+            named = (share_by, repr(sorted({**settings, "kind": opened.name}.items())))
+            attribution = _attributions[asked] = _shared(named, opened)
+            if attribution.meter is opened:
+                weakref.finalize(attribution, opened.close)
+            else:
+                opened.close()
+        return attribution
+
+
+def _shared(key: tuple[ShareBy, object], meter: Meter) -> Attribution:
+    """The attribution under a key, made of the meter if there is none."""
+    attribution = _attributions.get(key)
+    if attribution is None:
+        others = {str(other) for other in _attributions.values()}
+        attribution = _attributions[key] = Attribution(meter, by=key[0])
+        if others:
+            logger.warning(
+                "this process counts energy by %s and by %s: what both cover is counted twice, "
+                "unless sessions are given one Attribution",
+                str(attribution),
+                " and by ".join(sorted(others)),
+            )
     return attribution
 
 

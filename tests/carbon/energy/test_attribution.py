@@ -272,3 +272,13 @@ def test_what_a_work_had_is_not_lost_where_its_end_meets_a_failing_meter() -> No
     assert attribution.unattributed.energy_j == 2.0
     assert portion.energy_j == 1.0
     assert meter.joules == 1.0 + attribution.unattributed.energy_j + portion.energy_j
+
+
+def test_a_work_ends_once_and_where_it_began() -> None:
+    attribution = shared_by(Scene())
+    work = attribution.begin()
+    with pytest.raises(ValueError, match="this work is over, or another attribution's"):
+        shared_by(Scene()).end(work)
+    attribution.end(work)
+    with pytest.raises(ValueError, match="this work is over"):
+        attribution.end(work)

@@ -158,8 +158,12 @@ class Attribution:
         MeterUnavailableError
             If the meter cannot be read; the work is over all the same. What it had until the
             last reading is unattributed, and what was drawn since goes to the others.
+        ValueError
+            If it was over before.
         """
         with self._lock:
+            if work not in self._works:
+                raise ValueError("this work is over, or another attribution's: begin one")
             try:
                 self._share_out()
             except MeterUnavailableError:
@@ -217,16 +221,17 @@ class Attribution:
             return self._cpu_s.get(clock, 0.0)
 
 
-def check_share_by(by: object) -> None:
-    """Refuse what is no way of sharing.
+def check_share_by(by: object) -> ShareBy:
+    """What is a way of sharing, as it is.
 
     Raises
     ------
     ValueError
         If it is none.
     """
-    if by not in ("cpu_time", "quota"):
-        raise ValueError(f"energy cannot be shared by {by!r}: choose cpu_time or quota")
+    if by == "cpu_time" or by == "quota":
+        return by
+    raise ValueError(f"energy cannot be shared by {by!r}: choose cpu_time or quota")
 
 
 def thread_clock(native_id: int) -> int:

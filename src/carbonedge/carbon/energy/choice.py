@@ -87,8 +87,8 @@ def open_cluster_meter(path: str | os.PathLike[str]) -> Attribution | None:
     if isinstance(settings.get("path"), str):
         settings["path"] = path.parent / settings["path"]
     try:
-        check_share_by(share_by)
-        return Attribution(open_meter(**settings), by=share_by)
+        by = check_share_by(share_by)
+        return Attribution(open_meter(**settings), by=by)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
