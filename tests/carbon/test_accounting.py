@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 from by_hour import HOUR_S, ByHour
@@ -18,6 +19,14 @@ from carbonedge.units import J_PER_KWH
 NOW_HOUR = int(time.time() // HOUR_S)
 TOP_S = NOW_HOUR * HOUR_S
 """When this hour began, and the intensities of before end."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _within_the_hour() -> Iterator[None]:
+    """No test is to see the hour end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: TOP_S + 60)
+        yield
 
 
 def node(name: str, intensity: float | None = None, **more: object) -> Node:
