@@ -18,10 +18,10 @@ from locks import lock
 
 from carbonedge.carbon.entry import Entry
 from carbonedge.carbon.ledger import Ledger
+from carbonedge.carbon.ledger_window import read_window
 from carbonedge.carbon.ledger_writer import LedgerWriter
 from carbonedge.carbon.report import report
 from carbonedge.carbon.report_data import GROUPINGS, Grouping, methods_text
-from carbonedge.carbon.window import read_window
 
 
 def written(path: Path, entries: Sequence[Entry]) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from command_line import assert_one_line, call
 
 from carbonedge.carbon.intensity import Intensity
-from carbonedge.cli.intensities import print_intensity
+from carbonedge.cli.intensity_tables import print_intensity
 
 START_S = datetime(2022, 6, 1, tzinfo=UTC).timestamp()
 

@@ -9,8 +9,8 @@ from entries import NOON_S, entry, intensity, origin
 
 from carbonedge.carbon.entry import Entry
 from carbonedge.carbon.ledger import Ledger
+from carbonedge.carbon.ledger_window import Window, read_window
 from carbonedge.carbon.report import summary
-from carbonedge.carbon.window import Window, read_window
 from carbonedge.experiments.report_plots import (
     COLOURS,
     MOST_BARS,

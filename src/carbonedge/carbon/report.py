@@ -10,6 +10,7 @@ from datetime import datetime
 from carbonedge.carbon.energy.meter import MeterMethod
 from carbonedge.carbon.entry import Origin
 from carbonedge.carbon.ledger_tables import HOUR_S
+from carbonedge.carbon.ledger_window import Cell, IntensitySource, Window, read_window
 from carbonedge.carbon.report_data import (
     GROUPINGS,
     METHODS,
@@ -23,7 +24,6 @@ from carbonedge.carbon.report_data import (
     other_method,
     time_text,
 )
-from carbonedge.carbon.window import Cell, IntensitySource, Window, read_window
 
 __all__ = ["report", "summary"]
 

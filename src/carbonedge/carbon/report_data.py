@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from carbonedge.carbon.energy.meter import MeterMethod
-from carbonedge.carbon.window import IntensitySource
+from carbonedge.carbon.ledger_window import IntensitySource
 
 __all__ = [
     "GROUPINGS",

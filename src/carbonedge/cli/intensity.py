@@ -20,7 +20,7 @@ from carbonedge.carbon.intensity import (
 from carbonedge.carbon.intensity.choice import SPECS
 from carbonedge.carbon.intensity.times import moment
 from carbonedge.cli import options
-from carbonedge.cli.intensities import print_forecast, print_intensity
+from carbonedge.cli.intensity_tables import print_forecast, print_intensity
 from carbonedge.exceptions import IntensityUnavailableError
 
 __all__ = ["intensity"]

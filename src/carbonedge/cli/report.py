@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from carbonedge.carbon.ledger_window import read_window
 from carbonedge.carbon.report import summary
 from carbonedge.carbon.report_data import GROUPINGS, Grouping
 from carbonedge.carbon.sci import sci
-from carbonedge.carbon.window import read_window
 from carbonedge.cli import options
 from carbonedge.cli.report_page import report_page
 from carbonedge.cli.report_tables import print_csv, print_report, print_sci

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import carbonedge
 from carbonedge.carbon.ledger_tables import HOUR_S
+from carbonedge.carbon.ledger_window import Window, read_window
 from carbonedge.carbon.report import summary
 from carbonedge.carbon.report_data import Grouping, Report, time_text
 from carbonedge.carbon.sci import Sci, sci
-from carbonedge.carbon.window import Window, read_window
 from carbonedge.cli.report_tables import number, window_text, with_unit
 from carbonedge.experiments.figures import mass_unit
 from carbonedge.experiments.report_plots import (

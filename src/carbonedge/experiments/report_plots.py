@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from carbonedge.carbon.ledger_window import Cell, Window
 from carbonedge.carbon.report_data import Group
-from carbonedge.carbon.window import Cell, Window
 from carbonedge.experiments.figures import mass_unit, new_figure, shortened
 from carbonedge.units import MS_PER_HOUR, MS_PER_S
 

@@ -136,12 +136,13 @@ def test_a_sensor_that_counts_in_lumps_loses_no_idle_energy() -> None:
     scene = Scene((Counter("cpu", "cpu", idle_power_w=10.0),))
     attribution = shared_by(scene)
     work = attribution.begin()
+    portions = []
     for lump_j in (0.0, 0.0, 0.0, 0.08):  # 20 W, told every 4 ms
         scene.passes(0.001, lump_j)
-        attribution.end(attribution.begin())
-    scene.passes(0.0, 0.0)
-    total = attribution.end(work)
-    assert total.energy_j == pytest.approx(0.08, abs=0.021)
+        portions.append(attribution.end(attribution.begin()))
+    portions.append(attribution.end(work))
+    assert sum(portion.energy_j for portion in portions) == pytest.approx(0.08)
+    assert sum(portion.idle_j for portion in portions) == pytest.approx(0.04)
     assert attribution.unattributed == Portion()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -56,27 +56,40 @@ class Span(float):
 
 def other_types(kind: type, value: Any) -> Any:
     """Makes one of these three of what JSON holds; msgspec adds to an error where it stood."""
-    if kind is Moment:
-        try:
-            read = datetime.fromisoformat(value)
-            if read.tzinfo is not None:
-                return Moment(read.timestamp())
-        except (TypeError, ValueError, OverflowError):
-            pass
-        raise ValueError("Expected a time with its time zone")
-    if kind is Amount:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError("Expected a number")
-        if not 0 <= value <= _LARGEST:
-            raise ValueError(f"Expected a number between 0 and {_LARGEST:g}")
-        return Amount(value)
-    if kind is Span:
-        match = _SPAN.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError("Expected a duration such as 00:05:00")
-        days, hours, minutes, whole_s = (float(part or 0) for part in match.groups())
-        return Span(days * DAY_S + hours * HOUR_S + minutes * 60 + whole_s)
-    raise NotImplementedError(kind)
+    return _MAKERS[kind](value)
+
+
+def _moment(value: object) -> Moment:
+    try:
+        read = datetime.fromisoformat(value)  # type: ignore[arg-type]  # which is a TypeError
+        if read.tzinfo is not None:
+            return Moment(read.timestamp())
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError("Expected a time with its time zone")
+
+
+def _amount(value: object) -> Amount:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("Expected a number")  # noqa: TRY004 - msgspec words ValueErrors alike
+    if not 0 <= value <= _LARGEST:
+        raise ValueError(f"Expected a number between 0 and {_LARGEST:g}")
+    return Amount(value)
+
+
+def _span(value: object) -> Span:
+    match = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("Expected a duration such as 00:05:00")
+    days, hours, minutes, whole_s = (float(part or 0) for part in match.groups())
+    return Span(days * DAY_S + hours * HOUR_S + minutes * 60 + whole_s)
+
+
+_MAKERS: Mapping[type, Callable[[object], float]] = {
+    Moment: _moment,
+    Amount: _amount,
+    Span: _span,
+}
 
 
 def zone_name(zone: object) -> str:
