@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonedge import ClusterError, IntensityUnavailableError, Node
-from carbonedge.carbon import Accounting, Hop, Share
+from carbonedge.carbon import Accounting, Hop, Metered, Share
 from carbonedge.carbon.energy import Attribution, Counter, Portion
 from carbonedge.carbon.entry import Entry, EntryValues
+from carbonedge.carbon.footprint import NODE_POWER
 from carbonedge.units import J_PER_KWH
 
 NOW_HOUR = int(time.time() // HOUR_S)
@@ -27,6 +28,11 @@ def _within_the_hour() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: TOP_S + 60)
         yield
+
+
+RAPL = Metered("measured", "rapl (package-0), shared by cpu time")
+NVML = Metered("measured", "nvml (gpu-0), shared by quota")
+MODEL = Metered("modelled", "model (cpu), shared by cpu time")
 
 
 def node(name: str, intensity: float | None = None, **more: object) -> Node:
@@ -76,8 +82,8 @@ def test_without_a_meter_energy_is_node_power_times_time() -> None:
 def test_grams_are_called_measured_only_where_a_sensor_on_the_node_counted(
     metered: bool, emulated: bool, method: str
 ) -> None:
-    attribution = Attribution(SensorOnPackage()) if metered else None
-    accounting = Accounting([node("a", 1.0)], attribution=attribution, emulated=emulated)
+    by = Metered.by(Attribution(SensorOnPackage())) if metered else None
+    accounting = Accounting([node("a", 1.0)], metered=by, emulated=emulated)
     portion = Portion(cpu_j=3.0) if metered else None
     footprint = accounting.account(TOP_S, [1.0], [portion])
     assert footprint.method == accounting.total().method == method
@@ -88,9 +94,7 @@ def test_grams_are_called_measured_only_where_a_sensor_on_the_node_counted(
 
 def test_where_the_meter_failed_the_node_stands_for_it_and_it_is_said() -> None:
     entries = Written()
-    accounting = Accounting(
-        [node("a", 1.0)], attribution=Attribution(SensorOnPackage()), emulated=False, ledger=entries
-    )
+    accounting = Accounting([node("a", 1.0)], metered=RAPL, emulated=False, ledger=entries)
     assert accounting.account(TOP_S, [1.0], [Portion(cpu_j=3.0)]).method == "measured"
     failed = accounting.account(TOP_S, [1000.0], [None])
     assert (failed.method, failed.energy_j) == ("modelled", 10.0)
@@ -98,6 +102,69 @@ def test_where_the_meter_failed_the_node_stands_for_it_and_it_is_said() -> None:
     assert (total.method, total.energy_j) == ("modelled", 13.0)
     assert "node power x time, link energy x MB for 1 whose meter failed" in total.energy_source
     assert [entry.origin.method for entry in entries] == ["measured", "modelled"]
+
+
+def test_stages_on_machines_of_their_own_have_meters_of_their_own() -> None:
+    entries = Written()
+    nodes = [node(name, 1.0) for name in "abcd"]
+    meters = [RAPL, MODEL, RAPL, None]
+    accounting = Accounting(nodes, metered=meters, emulated=False, ledger=entries)
+    portions = [Portion(cpu_j=1.0), Portion(cpu_j=2.0), Portion(cpu_j=3.0), None]
+    footprint = accounting.account(TOP_S, [1.0, 1.0, 1.0, 1000.0], portions)
+    assert footprint.method == accounting.total().method == "modelled"
+    sources = f"{RAPL.source}; {MODEL.source}; {NODE_POWER}"
+    assert footprint.energy_source == accounting.total().energy_source == sources
+    assert [(entry.origin.method, entry.origin.energy_source) for entry in entries] == [
+        RAPL,
+        MODEL,
+        RAPL,
+        ("modelled", NODE_POWER),
+    ]
+    assert [share.energy_j for share in footprint.by_node.values()] == [1.0, 2.0, 3.0, 10.0]
+
+
+def test_stages_whose_meters_all_are_sensors_are_measured() -> None:
+    accounting = Accounting([node("a", 1.0), node("b", 1.0)], metered=[RAPL, NVML], emulated=False)
+    footprint = accounting.account(TOP_S, [1.0, 1.0], [Portion(cpu_j=1.0), Portion(gpu_j=1.0)])
+    assert footprint.method == accounting.total().method == "measured"
+    assert footprint.energy_source == f"{RAPL.source}; {NVML.source}"
+
+
+def test_one_meter_may_stand_for_all_stages() -> None:
+    entries = Written()
+    accounting = Accounting([node("a", 1.0), node("b", 1.0)], metered=RAPL, ledger=entries)
+    footprint = accounting.account(TOP_S, [1.0, 1.0], [Portion(), Portion()])
+    assert (footprint.method, footprint.energy_source) == ("emulated", RAPL.source)
+    assert {entry.origin.energy_source for entry in entries} == {RAPL.source}
+
+
+def test_a_stage_without_a_meter_is_none_that_failed() -> None:
+    accounting = Accounting([node("a", 1.0), node("b", 1.0)], metered=[RAPL, None], emulated=False)
+    for _ in range(3):
+        accounting.account(TOP_S, [1.0, 1.0], [Portion(cpu_j=1.0), None])
+    assert "failed" not in accounting.total().energy_source
+    failed = accounting.account(TOP_S, [1.0, 1.0], [None, None])
+    assert (failed.method, failed.energy_source) == ("modelled", NODE_POWER)
+    assert accounting.total().energy_source.endswith(f"{NODE_POWER} for 1 whose meter failed")
+
+
+def test_where_one_of_two_meters_failed_the_others_joules_are_still_its_own() -> None:
+    entries = Written()
+    accounting = Accounting(
+        [node("a", 1.0), node("b", 1.0)], metered=[NVML, RAPL], emulated=False, ledger=entries
+    )
+    failed = accounting.account(TOP_S, [1.0, 1.0], [Portion(gpu_j=1.0), None])
+    assert (failed.method, failed.energy_source) == ("modelled", f"{NVML.source}; {NODE_POWER}")
+    assert [entry.origin.energy_source for entry in entries] == [NVML.source, NODE_POWER]
+    assert accounting.account(TOP_S, [1.0, 1.0], [Portion(), Portion()]).method == "measured"
+    total = accounting.total()
+    sources = f"{NVML.source}; {RAPL.source}; {NODE_POWER} for 1 whose meter failed"
+    assert (total.method, total.energy_source) == ("modelled", sources)
+
+
+def test_meters_that_do_not_match_the_stages_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 of metered were given for 2 stages: give one for each"):
+        Accounting([node("a", 1.0), node("b", 1.0)], metered=[RAPL])
 
 
 def test_pue_and_embodied_carbon_are_in() -> None:

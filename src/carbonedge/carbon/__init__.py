@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carbonedge.carbon.accounting import Accounting, Hop
+from carbonedge.carbon.accounting import Accounting, Hop, Metered
 from carbonedge.carbon.emissions import (
     embodied_g,
     embodied_g_per_hour,
@@ -15,6 +15,7 @@ __all__ = [
     "Accounting",
     "Footprint",
     "Hop",
+    "Metered",
     "Share",
     "embodied_g",
     "embodied_g_per_hour",

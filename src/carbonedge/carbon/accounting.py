@@ -7,9 +7,9 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 from carbonedge.carbon.energy import Attribution, Portion
 from carbonedge.carbon.energy.meter import MeterMethod
@@ -20,22 +20,21 @@ from carbonedge.carbon.footprint import (
     NODE_POWER,
     Footprint,
     Share,
+    joined,
+    weakest,
 )
 from carbonedge.carbon.intensity import Intensity, Signal
 from carbonedge.carbon.lookup import Known, Lookup
 from carbonedge.cluster import Node
 from carbonedge.units import J_PER_KWH, MS_PER_HOUR, MS_PER_S
 
-__all__ = ["Accounting", "Hop", "Writer"]
+__all__ = ["Accounting", "Hop", "Metered", "Writer"]
 
 INFERENCE_BITS = 62
 """Inferences are numbered on from a random start, so that no two writers' meet."""
 
 MOST_RECENT = 64
 """Inferences are added to the sums so many at a time."""
-
-_Energy = tuple[MeterMethod, str]
-"""How joules came about, in a word and in more."""
 
 _new = tuple.__new__
 """Makes a named tuple of values in their order, in two thirds of the time."""
@@ -66,14 +65,37 @@ class Hop:
     stage: int
 
 
+class Metered(NamedTuple):
+    """What is said of joules that a meter counted.
+
+    Parameters
+    ----------
+    method
+        How they came about, in a word.
+    source
+        The same for people, such as ``"rapl (package-0), shared by cpu time"``.
+    """
+
+    method: MeterMethod
+    source: str
+
+    @classmethod
+    def by(cls, attribution: Attribution) -> Self:
+        """Of those that an attribution shares out."""
+        return cls(attribution.meter.method, str(attribution))
+
+
 class _Stage(NamedTuple):
-    """One stage, with what its entries have in common: metered, and where the meter failed."""
+    """One stage, with what its entries have in common: as a rule, and where its meter failed.
+
+    Both are one where it has no meter.
+    """
 
     number: int
     name: str
     node: Node
     embodied_g_per_ms: float
-    metered: Origin
+    origin: Origin
     modelled: Origin
 
 
@@ -92,9 +114,9 @@ class Accounting:
         Ways that tensors take, in the order in which `account` gets their cost.
     signal
         See `Lookup`.
-    attribution
-        What metered the joules that `account` gets; `None` where node power x time stands
-        for them.
+    metered
+        What metered the joules that `account` gets: one for all stages, or one for each;
+        `None` where node power x time stands for them.
     emulated
         Whether this machine stands in for the nodes.
     ledger
@@ -107,7 +129,8 @@ class Accounting:
     IntensityUnavailableError
         If the intensity of a node is not known now.
     ValueError
-        If the signal does not answer from memory, or a node has two stages.
+        If the signal does not answer from memory, a node has two stages, or there are more
+        or fewer of `metered` than of stages.
     """
 
     def __init__(
@@ -116,7 +139,7 @@ class Accounting:
         hops: Sequence[Hop] = (),
         *,
         signal: Signal | None = None,
-        attribution: Attribution | None = None,
+        metered: Metered | Sequence[Metered | None] | None = None,
         emulated: bool = True,
         ledger: Writer | None = None,
         model: str = "",
@@ -128,24 +151,22 @@ class Accounting:
                 f"a node has two stages among {', '.join(names)}: consecutive ones are one stage"
             )
         self._time_source = EMULATED_TIME if emulated else MEASURED_TIME
-        self._modelled: _Energy = ("emulated" if emulated else "modelled", NODE_POWER)
-        self._metered: _Energy = self._modelled
-        if attribution is not None:
-            method = "emulated" if emulated else attribution.meter.method
-            self._metered = (method, str(attribution))
-        self._stages = [
-            _Stage(
-                stage,
-                node.name,
-                node,
-                node.embodied_g_per_hour / MS_PER_HOUR,
-                *(
-                    Origin(node.name, node.zone or "", model, plan, stage, node.pue, source, method)
-                    for method, source in (self._metered, self._modelled)
-                ),
+        if metered is None or isinstance(metered, Metered):
+            metered = [metered] * len(nodes)
+        if len(metered) != len(nodes):
+            raise ValueError(
+                f"{len(metered)} of metered were given for {len(nodes)} stages: give one for "
+                "each, None where there is no meter"
             )
-            for stage, node in enumerate(nodes)
-        ]
+        self._stages = []
+        for stage, (node, its) in enumerate(zip(nodes, metered, strict=True)):
+            common = (node.name, node.zone or "", model, plan, stage, node.pue)
+            origin = modelled = Origin(*common, NODE_POWER, "emulated" if emulated else "modelled")
+            if its is not None:
+                origin = Origin(*common, its.source, "emulated" if emulated else its.method)
+            embodied_g_per_ms = node.embodied_g_per_hour / MS_PER_HOUR
+            self._stages.append(_Stage(stage, node.name, node, embodied_g_per_ms, origin, modelled))
+        self._said = _said_of(stage.origin for stage in self._stages)
         self._hops = tuple(hops)
         self._hop_stages = tuple(hop.stage for hop in hops)
         ends = [end for hop in hops for end in (hop.source, hop.target)]
@@ -156,7 +177,7 @@ class Accounting:
         self._numbers = itertools.count(secrets.randbits(INFERENCE_BITS))
         self._lock = threading.Lock()
         self._inferences = 0
-        self._unmetered = 0
+        self._failed = 0
         # Of each stage, and last of all hops together.
         self._sums = [Share()] * (len(self._stages) + 1)
         self._recent: deque[tuple[Any, ...]] = deque()
@@ -179,7 +200,7 @@ class Accounting:
         times_ms
             How long each stage took its node.
         portions
-            What each stage drew, from the attribution; ``None`` where there is none, or its
+            What each stage drew, from its attribution; ``None`` where there is none, or its
             meter failed: node power x time then.
         transfers
             Milliseconds and joules of each hop.
@@ -194,14 +215,16 @@ class Accounting:
         if self._hops:
             moved, left_j, left_g = self._transferred(rates.hops, transfers)
         write, until_s = self._write, known.until_s
-        inference, start_s, metered = next(self._numbers), began_s, True
+        inference, start_s, failed = next(self._numbers), began_s, False
         by_node: dict[str, Share] = {}
         for stage, (intensity, g_per_j), time_ms, portion in zip(
             self._stages, rates.stages, times_ms, portions, strict=True
         ):
             number, name, node, embodied_g_per_ms, origin, modelled = stage
             if portion is None:
-                metered, origin, portion = False, modelled, _modelled(node, time_ms)
+                portion = _modelled(node, time_ms)
+                if origin is not modelled:
+                    failed, origin = True, modelled
             cpu_j, memory_j, gpu_j, machine_j, idle_j = portion
             energy_j = cpu_j + memory_j + gpu_j + machine_j
             stop_s = start_s + time_ms / MS_PER_S
@@ -230,10 +253,10 @@ class Accounting:
                 )
                 write(entry)
             start_s = stop_s
-        self._recent.append((metered, *by_node.values(), moved))
+        self._recent.append((failed, *by_node.values(), moved))
         if len(self._recent) > MOST_RECENT:
             self._sum_up()
-        method, energy_source = self._metered if metered else self._modelled
+        method, energy_source = self._said_without(portions) if failed else self._said
         how = (method, self._time_source, energy_source, known.source)
         return _new(Footprint, (1, by_node, moved, *how))
 
@@ -241,10 +264,10 @@ class Accounting:
         """Everything counted so far."""
         self._sum_up()
         with self._lock:
-            method, energy_source = self._metered
-            if self._unmetered and self._metered != self._modelled:
-                energy_source += f"; {NODE_POWER} for {self._unmetered} whose meter failed"
-                method = self._modelled[0] if method == "measured" else method
+            method, energy_source = self._said
+            if self._failed:
+                energy_source += f"; {NODE_POWER} for {self._failed} whose meter failed"
+                method = weakest((method, "modelled"))
             names = [stage.name for stage in self._stages] if self._inferences else []
             return Footprint(
                 self._inferences,
@@ -256,15 +279,22 @@ class Accounting:
                 "; ".join(self._sources),
             )
 
+    def _said_without(self, portions: Sequence[Portion | None]) -> tuple[MeterMethod, str]:
+        """What is said of an inference where the meters of stages without a portion failed."""
+        return _said_of(
+            stage.modelled if portion is None else stage.origin
+            for stage, portion in zip(self._stages, portions, strict=True)
+        )
+
     def _sum_up(self) -> None:
         """Add what was counted lately to the sums: together that takes a quarter of the time."""
         with self._lock:
             # Threads go on appending meanwhile.
             recent = [self._recent.popleft() for _ in range(len(self._recent))]
             if recent:
-                metered, *shares = zip(*recent, strict=True)
+                failed, *shares = zip(*recent, strict=True)
                 self._inferences += len(recent)
-                self._unmetered += metered.count(False)
+                self._failed += failed.count(True)
                 self._sums = [
                     Share(*map(sum, zip(so_far, *its_shares, strict=True)))
                     for so_far, its_shares in zip(self._sums, shares, strict=True)
@@ -313,3 +343,10 @@ def _modelled(node: Node, time_ms: float) -> Portion:
     time_s = time_ms / MS_PER_S
     idle_w = min(node.idle_power_w, node.power_w)
     return Portion(0.0, 0.0, 0.0, node.power_w * time_s, idle_w * time_s)
+
+
+def _said_of(origins: Iterable[Origin]) -> tuple[MeterMethod, str]:
+    """The weakest method and every source. A plain tuple: it is taken apart on every request."""
+    several = list(origins)
+    method = weakest(origin.method for origin in several)
+    return method, joined(origin.energy_source for origin in several)

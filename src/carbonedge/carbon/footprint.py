@@ -15,7 +15,9 @@ __all__ = [
     "STATIC",
     "Footprint",
     "Share",
+    "joined",
     "together",
+    "weakest",
 ]
 
 NODE_POWER = "node power x time, link energy x MB"
@@ -155,15 +157,22 @@ def together(footprints: Iterable[Footprint]) -> Footprint:
     for one in several:
         transfers = transfers.plus(one.transfers)
 
-    def joined(sources: Iterable[str]) -> str:
-        return "; ".join(dict.fromkeys(sources))
-
     return Footprint(
         sum(one.inferences for one in several),
         by_node,
         transfers,
-        max((one.method for one in several), key=WEAKER.index),
+        weakest(one.method for one in several),
         joined(one.time_source for one in several),
         joined(one.energy_source for one in several),
         joined(one.intensity_source for one in several),
     )
+
+
+def weakest(methods: Iterable[MeterMethod]) -> MeterMethod:
+    """What may be said of all joules that came about by these, at least one among them."""
+    return max(methods, key=WEAKER.index)
+
+
+def joined(sources: Iterable[str]) -> str:
+    """Each of them, said once."""
+    return "; ".join(dict.fromkeys(sources))

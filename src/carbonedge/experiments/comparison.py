@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from carbonedge.carbon import Accounting, Footprint
+from carbonedge.carbon import Accounting, Footprint, Metered
 from carbonedge.carbon.energy import Portion
 from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Cluster
@@ -252,12 +252,13 @@ def _route(
     ]
     scheduler = Scheduler(nodes, mode=mode)
     task = Task(memory_mb=model.memory_mb)
-    gauges = [Gauge(monitor.attribution, pool, node.cpu_cores) for node in nodes]
+    attribution = monitor.attribution
+    gauges = [Gauge(attribution, pool, node.cpu_cores) for node in nodes]
     accountings = [
         Accounting(
             [node],
             signal=monitor.signal,
-            attribution=monitor.attribution,
+            metered=None if attribution is None else Metered.by(attribution),
             emulated=stands_in(cluster),
             ledger=monitor.ledger,
             model=model.name,

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from onnx import ModelProto
 
-from carbonedge.carbon import Accounting, Footprint
+from carbonedge.carbon import Accounting, Footprint, Metered
 from carbonedge.carbon.accounting import Writer
 from carbonedge.carbon.energy import Attribution, Meter
 from carbonedge.carbon.energy.attribution import ShareBy
@@ -151,11 +151,12 @@ class InferenceSession:
         self._outputs = graph.outputs
         self._output_names = [output.name for output in graph.outputs]
         self._feeds = FeedChecker(graph.inputs)
+        attribution = self._monitor.attribution
         stages = LocalStages(
             graph,
             cluster,
             plan,
-            attribution=self._monitor.attribution,
+            attribution=attribution,
             providers=providers,
             sess_options=taking_turns(sess_options) if len(plan.stages) > 1 else sess_options,
         )
@@ -163,7 +164,7 @@ class InferenceSession:
             stages.nodes,
             stages.hops,
             signal=self._monitor.signal,
-            attribution=self._monitor.attribution,
+            metered=None if attribution is None else Metered.by(attribution),
             emulated=stands_in(cluster),
             ledger=self._monitor.ledger,
             model=graph.name,
