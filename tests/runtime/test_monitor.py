@@ -84,7 +84,7 @@ def test_sessions_opened_at_once_share_the_meter_that_they_name(
             both.wait(timeout=0.2)
         return open_meter(kind)
 
-    monkeypatch.setattr("carbonedge.runtime.monitor.open_meter", opened_slowly)
+    monkeypatch.setattr("carbonedge.runtime.attributions.open_meter", opened_slowly)
     cluster = Cluster([node("a", intensity_g_per_kwh=10)])
     with ThreadPoolExecutor(2) as pool:
         one, two = pool.map(lambda _: Monitor(cluster, meter="model"), range(2))
@@ -106,7 +106,7 @@ def test_meters_that_are_not_shared_are_said_to_count_twice(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     none_yet: Any = weakref.WeakValueDictionary()
-    monkeypatch.setattr("carbonedge.runtime.monitor._attributions", none_yet)
+    monkeypatch.setattr("carbonedge.runtime.attributions._attributions", none_yet)
     cluster = Cluster([node("a", intensity_g_per_kwh=10)])
     one = Monitor(cluster, meter="model")
     assert not caplog.records

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from carbonedge.carbon.accounting import Writer
-from carbonedge.carbon.energy import Attribution, Meter, open_meter
-from carbonedge.carbon.energy.attribution import ShareBy, check_share_by
+from carbonedge.carbon.energy import Attribution, Meter
+from carbonedge.carbon.energy.attribution import ShareBy
 from carbonedge.carbon.intensity import Refresher, Signal, open_signal, with_intensities
 from carbonedge.carbon.ledger import Ledger
 from carbonedge.cluster import Cluster
+from carbonedge.runtime.attributions import shared_attribution
 
 __all__ = ["Monitor", "stands_in"]
-
-logger = logging.getLogger(__name__)
-
-# One machine, one meter: two that count the same joules would give each to two works.
-_attributions: weakref.WeakValueDictionary[tuple[ShareBy, object], Attribution] = (
-    weakref.WeakValueDictionary()
-)
-_opening = threading.Lock()
-
 
 class Monitor:
     """What a session is watched by; closes what it opened.
@@ -76,7 +65,7 @@ class Monitor:
         self.cluster = cluster
         self.signal: Signal | None = None
         try:
-            self.attribution = _attribution(meter, share_by)
+            self.attribution = shared_attribution(meter, share_by)
             if intensity is not None:
                 self.signal = self._open_signal(intensity)
                 self.cluster, _ = with_intensities(cluster, self.signal)
@@ -110,47 +99,6 @@ class Monitor:
         opened = Ledger(ledger)
         self._closers.append(opened.close)
         return opened
-
-
-def _attribution(
-    meter: Meter | Attribution | str | Mapping[str, Any] | None, share_by: ShareBy
-) -> Attribution | None:
-    if meter is None or isinstance(meter, Attribution):
-        return meter
-    with _opening:
-        if not isinstance(meter, str | Mapping):
-            # Its attribution keeps it, so that no other can have its id.
-            return _shared((share_by, id(meter)), meter)
-        settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
-        share_by = check_share_by(settings.pop("share_by", share_by))
-        asked = (share_by, repr(sorted(settings.items())))
-        attribution = _attributions.get(asked)
-        if attribution is None:
-            opened = open_meter(**settings)
-            # What "auto" has chosen may have been opened by its own name before.
-            named = (share_by, repr(sorted({**settings, "kind": opened.name}.items())))
-            attribution = _attributions[asked] = _shared(named, opened)
-            if attribution.meter is opened:
-                weakref.finalize(attribution, opened.close)
-            else:
-                opened.close()
-        return attribution
-
-
-def _shared(key: tuple[ShareBy, object], meter: Meter) -> Attribution:
-    """The attribution under a key, made of the meter if there is none."""
-    attribution = _attributions.get(key)
-    if attribution is None:
-        others = {str(other) for other in _attributions.values()}
-        attribution = _attributions[key] = Attribution(meter, by=key[0])
-        if others:
-            logger.warning(
-                "this process counts energy by %s and by %s: what both cover is counted twice, "
-                "unless sessions are given one Attribution",
-                str(attribution),
-                " and by ".join(sorted(others)),
-            )
-    return attribution
 
 
 def stands_in(cluster: Cluster) -> bool:
