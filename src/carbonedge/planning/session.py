@@ -53,7 +53,7 @@ def exact_options(*, optimise: bool = True) -> Any:
 
 
 def open_session(
-    model: Openable | ModelProto | Path,
+    model: Openable | ModelProto | Path | bytes,
     *,
     folder: Path | None = None,
     providers: Sequence[Any] | None = None,
@@ -64,7 +64,7 @@ def open_session(
     Parameters
     ----------
     model
-        A graph or stage, a model in memory, or a file.
+        A graph or stage, a model in memory, such or as its bytes, or a file.
     folder
         Of the external data of a model in memory; a graph or stage knows its own.
     providers, sess_options
@@ -77,8 +77,11 @@ def open_session(
     """
     import onnxruntime
 
-    if isinstance(model, Path):
-        source: str | bytes = str(model)
+    source: str | bytes
+    if isinstance(model, bytes):
+        source = model
+    elif isinstance(model, Path):
+        source = str(model)
     elif isinstance(model, ModelProto):
         source = model.SerializeToString()
     else:
