@@ -44,7 +44,7 @@ LEVELS = {
 STRANGERS = {("planning", "scheduling"), ("scheduling", "planning")}
 HEAVY = (
     *("onnx", "onnxruntime", "numba", "ray", "httpx", "rich", "click", "matplotlib", "msgspec"),
-    *("codecarbon", "pynvml", "platformdirs", "sqlite3", "tenacity"),
+    *("codecarbon", "psutil", "pynvml", "platformdirs", "sqlite3", "tenacity"),
 )
 
 

@@ -1,4 +1,4 @@
-"""The cgroups that this process lies in, version 1 and 2, and what they limit."""
+"""The cgroups that this process lies in, version 1 and 2, what they limit and what is left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-__all__ = ["UNIFIED", "CpuLimit", "cpu_limit", "groups", "memory_limit_bytes"]
+__all__ = [
+    "UNIFIED",
+    "CpuLimit",
+    "cpu_limit",
+    "groups",
+    "memory_free_bytes",
+    "memory_limit_bytes",
+]
 
 UNIFIED = ""
 """Stands for the controller where all are in one hierarchy: cgroup v2."""
@@ -63,12 +70,22 @@ def cpu_limit(root: Path) -> CpuLimit | None:
 
 def memory_limit_bytes(root: Path) -> int | None:
     """The tightest limit of memory."""
-    limits = []
-    for folder in (groups("memory", root) or groups(UNIFIED, root)).values():
-        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
-        if limit not in ("", "max"):
-            limits.append(int(limit))
-    return min(limits, default=None)
+    return min((limit for limit, _ in _memory_limits(root)), default=None)
+
+
+def memory_free_bytes(root: Path) -> int | None:
+    """The least that any limit of memory leaves. Files that are cached are no use of it: the
+    kernel drops them before it refuses memory.
+
+    Raises
+    ------
+    OSError, ValueError
+        If a cgroup with a limit does not tell its use.
+    """
+    return min(
+        (max(0, limit - _memory_used(folder)) for limit, folder in _memory_limits(root)),
+        default=None,
+    )
 
 
 def _memberships(controller: str, root: Path) -> Iterator[PurePosixPath]:
@@ -111,6 +128,25 @@ def _cpuset_cores(folder: Path) -> float | None:
         return None
     bounds = [part.partition("-") for part in ranges.split(",")]
     return float(sum(int(last or first) - int(first) + 1 for first, _, last in bounds))
+
+
+def _memory_limits(root: Path) -> Iterator[tuple[int, Path]]:
+    """Each, with the folder of the cgroup that sets it."""
+    for folder in (groups("memory", root) or groups(UNIFIED, root)).values():
+        limit = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+        if limit not in ("", "max"):
+            yield int(limit), folder
+
+
+def _memory_used(folder: Path) -> int:
+    # In version 1 only the sums called total_ have what lies further in, as the use has.
+    use, total = folder / "memory.current", ""
+    if not use.exists():
+        use, total = folder / "memory.usage_in_bytes", "total_"
+    cached = re.findall(
+        rf"^{total}(?:in)?active_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE
+    )
+    return max(0, int(use.read_text()) - sum(map(int, cached)))
 
 
 def _text(path: Path) -> str:
