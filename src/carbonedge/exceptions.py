@@ -8,6 +8,7 @@
     ├── ClusterError                  a cluster that contradicts itself
     ├── MeterUnavailableError         an energy meter that is not there
     ├── IntensityUnavailableError     no carbon intensity for a node
+    ├── RequestTimeoutError           a request not answered in time
     └── BackendUnavailableError       a forced backend that is not installed
 
 A wrong argument is a plain ``ValueError`` or ``TypeError``.
@@ -23,6 +24,7 @@ __all__ = [
     "IntensityUnavailableError",
     "MeterUnavailableError",
     "ModelError",
+    "RequestTimeoutError",
 ]
 
 
@@ -48,6 +50,10 @@ class MeterUnavailableError(CarbonEdgeError):
 
 class IntensityUnavailableError(CarbonEdgeError):
     """A node's carbon intensity is needed and not known."""
+
+
+class RequestTimeoutError(CarbonEdgeError, TimeoutError):
+    """A request was not answered in the time that it was given."""
 
 
 class BackendUnavailableError(CarbonEdgeError):

@@ -113,12 +113,14 @@ class Accounting:
     hops
         Ways that tensors take, in the order in which `account` gets their cost.
     signal
-        See `Lookup`.
+        See `Lookup`; or a lookup that several share, of these nodes at least.
     metered
         What metered the joules that `account` gets: one for all stages, or one for each;
         `None` where node power x time stands for them.
     emulated
         Whether this machine stands in for the nodes.
+    time_source
+        How times come about, unless they are measured here.
     ledger
         Where entries go, one per inference and stage.
     model, plan
@@ -138,9 +140,10 @@ class Accounting:
         nodes: Sequence[Node],
         hops: Sequence[Hop] = (),
         *,
-        signal: Signal | None = None,
+        signal: Signal | Lookup | None = None,
         metered: Metered | Sequence[Metered | None] | None = None,
         emulated: bool = True,
+        time_source: str | None = None,
         ledger: Writer | None = None,
         model: str = "",
         plan: str = "",
@@ -150,7 +153,7 @@ class Accounting:
             raise ValueError(
                 f"a node has two stages among {', '.join(names)}: consecutive ones are one stage"
             )
-        self._time_source = EMULATED_TIME if emulated else MEASURED_TIME
+        self._time_source = time_source or (EMULATED_TIME if emulated else MEASURED_TIME)
         if metered is None or isinstance(metered, Metered):
             metered = [metered] * len(nodes)
         if len(metered) != len(nodes):
@@ -170,7 +173,9 @@ class Accounting:
         self._hops = tuple(hops)
         self._hop_stages = tuple(hop.stage for hop in hops)
         ends = [end for hop in hops for end in (hop.source, hop.target)]
-        self.intensities = Lookup([*nodes, *ends], signal)
+        if not isinstance(signal, Lookup):
+            signal = Lookup([*nodes, *ends], signal)
+        self.intensities = signal
         self._sources: dict[str, None] = {}
         self._look(time.time())
         self._write = None if ledger is None else ledger.append

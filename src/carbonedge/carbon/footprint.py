@@ -12,6 +12,8 @@ __all__ = [
     "EMULATED_TIME",
     "MEASURED_TIME",
     "NODE_POWER",
+    "NODE_TIME",
+    "STAND_IN_TIME",
     "STATIC",
     "Footprint",
     "Share",
@@ -24,6 +26,8 @@ NODE_POWER = "node power x time, link energy x MB"
 STATIC = "given per node (static, average, lifecycle)"
 MEASURED_TIME = "measured here"
 EMULATED_TIME = "measured here, divided by the node's speed"
+NODE_TIME = "measured on the node"
+STAND_IN_TIME = "measured on a machine that stands in for several nodes"
 WEAKER: tuple[MeterMethod, ...] = ("measured", "modelled", "emulated")
 """From the strongest to the weakest."""
 

@@ -9,7 +9,7 @@ from carbonedge.planning.measuring import measure
 from carbonedge.planning.model import ModelGraph, load_model
 from carbonedge.planning.operators import Operator
 from carbonedge.planning.pareto import pareto
-from carbonedge.planning.partition import partition, partition_for_mode
+from carbonedge.planning.partition import objective_for_mode, partition, partition_for_mode
 from carbonedge.planning.plan import Plan, Stage, Transfer
 from carbonedge.planning.problem import PartitionProblem
 from carbonedge.planning.profile import Profile, read_profile
@@ -35,6 +35,7 @@ __all__ = [
     "Transfer",
     "load_model",
     "measure",
+    "objective_for_mode",
     "operator_costs",
     "pareto",
     "partition",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from onnx import ModelProto
 
@@ -24,7 +24,7 @@ from carbonedge.planning.strategies import (
     proportional_parts,
 )
 
-__all__ = ["partition", "partition_for_mode"]
+__all__ = ["objective_for_mode", "partition", "partition_for_mode"]
 
 
 def partition(
@@ -133,6 +133,15 @@ def partition(
     return formulation.plan(solution, objective=objective, weights=weights, strategy=strategy)
 
 
+class _Shared(TypedDict, total=False):
+    """What the plans that a mode is told by have in common."""
+
+    max_stages: int | None
+    source: str | None
+    time_limit_s: float
+    costs: str | OperatorCosts
+
+
 def partition_for_mode(
     model: ModelGraph,
     cluster: Cluster,
@@ -155,30 +164,37 @@ def partition_for_mode(
     ValueError
         If the mode is not one of these three; otherwise see `partition`.
     """
+    model, costs = given_costs(costs, model, cluster.nodes)
+    shared = _Shared(max_stages=max_stages, source=source, time_limit_s=time_limit_s, costs=costs)
+    objective, slo_ms = objective_for_mode(model, cluster, mode, slo_ms=slo_ms, **shared)
+    return partition(model, cluster, objective=objective, slo_ms=slo_ms, **shared)
+
+
+def objective_for_mode(
+    model: ModelGraph,
+    cluster: Cluster,
+    mode: str,
+    *,
+    slo_ms: float | None = None,
+    **shared: Unpack[_Shared],
+) -> tuple[str, float | None]:
+    """What `partition_for_mode` plans for: the objective, and the latency it may not exceed.
+
+    Raises
+    ------
+    ValueError
+        If the mode is not one of the three; otherwise see `partition`.
+    """
     modes = ("performance", "balanced", "green")
     if mode not in modes:
         raise ValueError(f"mode {mode!r} is not known: choose one of {', '.join(modes)}")
-    model, costs = given_costs(costs, model, cluster.nodes)
-
-    def best(objective: str, slo_ms: float | None) -> Plan:
-        return partition(
-            model,
-            cluster,
-            objective=objective,
-            slo_ms=slo_ms,
-            max_stages=max_stages,
-            source=source,
-            time_limit_s=time_limit_s,
-            costs=costs,
-        )
-
     if mode == "performance":
-        return best("latency", slo_ms)
-    greenest = best("emissions", slo_ms)
+        return "latency", slo_ms
     if mode == "green":
-        return greenest
-    fastest = best("latency", None)
-    return best("emissions", (fastest.latency_ms + greenest.latency_ms) / 2)
+        return "emissions", slo_ms
+    greenest = partition(model, cluster, objective="emissions", slo_ms=slo_ms, **shared)
+    fastest = partition(model, cluster, objective="latency", **shared)
+    return "emissions", (fastest.latency_ms + greenest.latency_ms) / 2
 
 
 def _baseline(

@@ -16,6 +16,7 @@ from carbonedge.runtime.attributions import shared_attribution
 
 __all__ = ["Monitor", "stands_in"]
 
+
 class Monitor:
     """What a session is watched by; closes what it opened.
 

@@ -76,8 +76,8 @@ def ways_of(model: ModelGraph, cluster: Cluster, plan: Plan) -> list[Way]:
     cuts = model.cuts if plan.source is None else returning(model.cuts)
     crossing = {cut.position: cut for cut in cuts}
     ways = []
-    for k, (_, start) in enumerate(fused[1:]):
-        tensors = tuple(carrier(tensor) for tensor in crossing[start].tensors)
+    for k, (_, position) in enumerate(fused[1:]):
+        tensors = tuple(carrier(tensor) for tensor in crossing[position].tensors)
         ways.append(_way(cluster, names[k], names[k + 1], k, tensors))
     if plan.source is not None:
         for start, stop, stage, cut in (

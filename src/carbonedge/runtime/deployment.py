@@ -1,0 +1,221 @@
+"""The plans that are up, and which of them takes a request."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from carbonedge.carbon import Accounting
+from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
+from carbonedge.cluster import Node
+from carbonedge.planning import Plan
+from carbonedge.runtime.placement import Placement
+from carbonedge.scheduling import Decision, Scheduler, Task
+from carbonedge.units import J_PER_KWH, MS_PER_S
+
+__all__ = ["Deployed", "Deployment"]
+
+ANY_TASK = Task(cpu_cores=0.0, memory_mb=0.0)
+"""What a request needs beyond the stages, which are there: that a node is busy makes it slower,
+and refuses nothing."""
+MOST_LOAD = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Deployed:
+    """A plan that is up.
+
+    Parameters
+    ----------
+    plan, stages, accounting
+        What runs where, what runs it, and what counts its inferences.
+    under_way
+        Requests that it has and has not answered.
+    lost
+        Why it answers nothing any more; ``None`` while it does.
+    """
+
+    plan: Plan
+    stages: Any
+    accounting: Accounting
+    under_way: int = 0
+    lost: str | None = None
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes of its stages."""
+        return [stage.node for stage in self.plan.stages]
+
+    @property
+    def name(self) -> str:
+        """Its node, of which the whole model runs there, else the plan's identity."""
+        return self.plan.stages[0].node if len(self.plan.stages) == 1 else self.plan.identity
+
+
+class Deployment:
+    """Hands each request to a plan that is up. Safe for threads.
+
+    Parameters
+    ----------
+    nodes
+        Of the cluster.
+    placement
+        Whether a `Scheduler` chooses among several plans, and how; else there is one at a
+        time.
+
+    Attributes
+    ----------
+    answered
+        Requests so far.
+    """
+
+    def __init__(self, nodes: Sequence[Node], placement: Placement) -> None:
+        self._nodes = {node.name: node for node in nodes}
+        self._placement = placement
+        slo_ms = placement.slo_ms if placement.chooses else None
+        self._task = dataclasses.replace(ANY_TASK, slo_ms=slo_ms)
+        self._changed = threading.Condition()
+        self._up: tuple[Deployed, ...] = ()
+        self._scheduler: Scheduler | None = None
+        self._by_name: dict[str, Deployed] = {}
+        self.answered = 0
+
+    @property
+    def up(self) -> tuple[Deployed, ...]:
+        """The plans that take requests."""
+        return self._up
+
+    def replace(self, deployed: Sequence[Deployed]) -> None:
+        """Hand all further requests to these."""
+        with self._changed:
+            self._keep(deployed)
+
+    def withdraw(self, lost: Mapping[str, str]) -> None:
+        """Hand no more requests to plans with any of these nodes, of which it is said why."""
+        with self._changed:
+            for one in self._up:
+                one.lost = next((lost[node] for node in one.nodes if node in lost), one.lost)
+            if any(one.lost is not None for one in self._up):
+                self._keep([one for one in self._up if one.lost is None])
+
+    def task(self, slo_ms: float | None) -> Task:
+        """A request that tolerates this latency, where it says so.
+
+        Raises
+        ------
+        ValueError
+            If nothing is chosen by it.
+        """
+        if slo_ms is None:
+            return self._task
+        if not self._placement.chooses or self._placement.scoring != "constrained":
+            raise ValueError(
+                "the slo_ms of a request chooses among plans: open the session with "
+                'placement="replicated" or "auto", and scoring="constrained" or an slo_ms'
+            )
+        return dataclasses.replace(ANY_TASK, slo_ms=slo_ms)
+
+    def take(self, task: Task, until_s: float) -> tuple[Deployed, Decision | None] | None:
+        """The plan for a request, which is counted as under way there.
+
+        Parameters
+        ----------
+        task
+            From `task`.
+        until_s
+            By the monotonic clock: how long to wait for a plan to be up; ``None`` is returned
+            then.
+
+        Raises
+        ------
+        InfeasibleError
+            If no plan meets its ``slo_ms`` now.
+        """
+        with self._changed:
+            while not self._up:
+                left_s = until_s - time.monotonic()
+                if left_s <= 0 or not self._changed.wait(left_s):
+                    return None
+            if self._scheduler is None:
+                deployed, decision = self._up[0], None
+            else:
+                decision = self._scheduler.schedule(task)
+                deployed = self._by_name[decision.node]
+            deployed.under_way += 1
+            return deployed, decision
+
+    def give_back(
+        self, deployed: Deployed, decision: Decision | None, elapsed_ms: float | None = None
+    ) -> None:
+        """A request is no longer under way; where it was answered, in how long but for waiting."""
+        with self._changed:
+            deployed.under_way -= 1
+            self.answered += elapsed_ms is not None
+            if decision is None or self._by_name.get(decision.node) is not deployed:
+                return
+            assert self._scheduler is not None, "it decided"
+            took_ms = decision.latency_ms if elapsed_ms is None else elapsed_ms
+            self._scheduler.complete(decision, took_ms)
+
+    def observe(self, node: Node) -> None:
+        """A node has changed: its load, intensity_g_per_kwh or network_latency_ms."""
+        with self._changed:
+            self._nodes[node.name] = node
+            if self._scheduler is None:
+                return
+            for one in self._up:
+                if node.name in one.nodes:
+                    now = _as_node(one, self._nodes)
+                    self._scheduler.update(
+                        now.name,
+                        load=now.load,
+                        network_latency_ms=now.network_latency_ms,
+                        intensity_g_per_kwh=now.known_intensity(),
+                    )
+
+    def wait(self, timeout_s: float) -> None:
+        """Until the plans change, at most for so long."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def _keep(self, deployed: Sequence[Deployed]) -> None:
+        self._up = tuple(deployed)
+        self._by_name = {one.name: one for one in self._up}
+        self._scheduler = None
+        if self._placement.chooses and self._up:
+            self._scheduler = Scheduler(
+                [_as_node(one, self._nodes) for one in self._up],
+                mode=self._placement.mode,
+                scoring=self._placement.scoring or "normalized",
+                max_load=MOST_LOAD,
+            )
+        self._changed.notify_all()
+
+
+def _as_node(deployed: Deployed, nodes: Mapping[str, Node]) -> Node:
+    """A plan as the scheduler sees it: a node that takes as long, draws and emits as much."""
+    plan = deployed.plan
+    among = [nodes[name] for name in dict.fromkeys(deployed.nodes)]
+    if len(among) == 1:
+        return dataclasses.replace(among[0], avg_time_ms=plan.latency_ms)
+    emissions_g = sum(
+        stage_emissions_g(nodes[stage.node], stage.energy_j, stage.time_ms) for stage in plan.stages
+    ) + sum(
+        transfer_emissions_g(nodes[way.source], nodes[way.target], way.energy_j)
+        for way in plan.transfers
+    )
+    return Node(
+        deployed.name,
+        cpu_cores=min(node.cpu_cores for node in among),
+        memory_mb=min(node.memory_mb for node in among),
+        power_w=plan.energy_j / plan.latency_ms * MS_PER_S,
+        intensity_g_per_kwh=emissions_g / plan.energy_j * J_PER_KWH,
+        load=max(node.load for node in among),
+        network_latency_ms=among[0].network_latency_ms,
+        avg_time_ms=plan.latency_ms,
+        parallelism=len(plan.stages),
+    )

@@ -1,0 +1,206 @@
+"""Which plans are up: chosen anew when nodes go, come or drift, and changed under load."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from carbonedge.exceptions import CarbonEdgeError, InfeasibleError
+from carbonedge.planning import Plan
+from carbonedge.runtime.adaptation import Adaptation
+from carbonedge.runtime.deployment import Deployed, Deployment
+from carbonedge.runtime.ray.fleet import Fleet
+from carbonedge.runtime.ray.observed import View
+from carbonedge.runtime.ray.stages import NodeLostError
+from carbonedge.runtime.ray.worker import TooLargeError
+
+__all__ = ["Conductor"]
+
+logger = logging.getLogger(__name__)
+
+RETIRE_S = 1.0
+"""Plans that were left are looked after so often."""
+MOST_TRIES = 16
+"""Plans that turn out not to fit, before it is given up: each time a node has less memory."""
+
+
+class Conductor:
+    """Keeps the plans up that suit the nodes there are.
+
+    Parameters
+    ----------
+    fleet, deployment
+        The nodes, and the plans that are up.
+    look
+        The cluster of the nodes that answer, as it is now.
+    plans
+        Of a cluster: those to put up.
+    move
+        From a plan, at so many requests per second: those to put up instead, or none where
+        no move pays. ``None`` where plans need not change while the nodes stay.
+    put_up
+        Brings a plan to its nodes, ready to answer.
+    lacks
+        Told which node had too little memory for how many MB.
+    adaptation
+        When plans change for another reason than nodes that go or come; ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        deployment: Deployment,
+        *,
+        look: Callable[[], View],
+        plans: Callable[[View], list[Plan]],
+        move: Callable[[Plan, View, float], list[Plan]] | None,
+        put_up: Callable[[Plan], Deployed],
+        lacks: Callable[[str, float], None],
+        adaptation: Adaptation | None,
+    ) -> None:
+        self._fleet = fleet
+        self._deployment = deployment
+        self._look = look
+        self._plans = plans
+        self._move = move
+        self._put_up = put_up
+        self._lacks = lacks
+        self._adaptation = adaptation
+        self._woken = threading.Event()
+        self._closed = threading.Event()
+        self._why = "no plan has been put up yet"
+        self._retiring: list[Deployed] = []
+        self._identities: set[str] = set()
+        self._counted = (0, time.monotonic())
+        self._thread = threading.Thread(
+            target=self._conduct, name="carbonedge-conductor", daemon=True
+        )
+
+    @property
+    def started(self) -> bool:
+        """Whether plans are up, or were."""
+        return bool(self._identities)
+
+    def start(self) -> None:
+        """Put up the first plans, and change them from now on.
+
+        Raises
+        ------
+        InfeasibleError
+            If no plan meets the limits.
+        CarbonEdgeError
+            If none could be put up.
+        """
+        self._decided = self._look()
+        self._settle(self._decided, self._plans(self._decided))
+        if not self._deployment.up:
+            raise CarbonEdgeError(f"no plan could be put up: {self._why}; try again")
+        self._thread.start()
+
+    @property
+    def why_none(self) -> str:
+        """Why no plan is up, when none is."""
+        return self._why
+
+    def wake(self) -> None:
+        """Nodes have gone or come."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Change nothing any more."""
+        self._closed.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _conduct(self) -> None:
+        every_s = RETIRE_S if self._adaptation is None else min(RETIRE_S, self._adaptation.every_s)
+        looked_s = time.monotonic()
+        while not self._closed.is_set():
+            woken = self._woken.wait(every_s)
+            self._woken.clear()
+            if self._closed.is_set():
+                return
+            try:
+                if woken or not self._deployment.up:
+                    self._regroup()
+                elif self._adaptation and time.monotonic() - looked_s >= self._adaptation.every_s:
+                    looked_s = time.monotonic()
+                    self._reconsider(self._adaptation)
+                self._retire()
+            except CarbonEdgeError as error:
+                self._say(str(error))
+            except Exception:
+                if not self._closed.is_set():
+                    logger.exception("the plans that are up cannot be changed")
+
+    def _regroup(self) -> None:
+        """Put up what suits the nodes that answer now."""
+        view = self._look()
+        wanted = {one.plan.identity for one in self._deployment.up}
+        if view.factors.keys() == self._decided.factors.keys() and wanted == self._identities:
+            return
+        self._settle(view, self._plans(view))
+
+    def _reconsider(self, adaptation: Adaptation) -> None:
+        """Move to other plans if that pays."""
+        answered, since_s = self._counted
+        now, now_s = self._deployment.answered, time.monotonic()
+        self._counted = (now, now_s)
+        if self._move is None:
+            return
+        view = self._look()
+        if view.drift(self._decided) <= adaptation.tolerance:
+            return
+        plan = self._deployment.up[0].plan
+        plans = self._move(plan, view, (now - answered) / (now_s - since_s))
+        if plans:
+            self._settle(view, plans)
+
+    def _settle(self, view: View, plans: Sequence[Plan]) -> None:
+        """Put plans up, or others where they turn out too large, and hand over to them."""
+        for _ in range(MOST_TRIES):
+            standing = {one.plan.identity: one for one in self._deployment.up}
+            before = list(standing.values())
+            new: list[Deployed] = []
+            try:
+                for plan in plans:
+                    one = standing.get(plan.identity)
+                    if one is None:
+                        one = self._put_up(plan)
+                        new.append(one)
+                    standing[plan.identity] = one
+            except NodeLostError as error:
+                self._retiring += new
+                self._say(f"node {error} was lost while a stage was brought to it")
+                self._woken.set()
+                return
+            except TooLargeError as error:
+                self._retiring += new
+                self._say(str(error))
+                self._lacks(error.node, error.memory_mb)
+                view = self._look()
+                plans = self._plans(view)
+                continue
+            up = [standing[plan.identity] for plan in plans]
+            self._deployment.replace(up)
+            self._retiring += [one for one in before if one not in up]
+            self._decided = view
+            self._identities = {plan.identity for plan in plans}
+            names = "; ".join(" -> ".join(one.nodes) for one in up)
+            logger.info("plans that are up: %s", names)
+            return
+        raise InfeasibleError(f"no plan fits its nodes: {self._why}")
+
+    def _retire(self) -> None:
+        """Let go what has answered its last request."""
+        for one in [one for one in self._retiring if one.under_way == 0 or one.lost is not None]:
+            self._retiring.remove(one)
+            one.stages.drop()
+
+    def _say(self, why: str) -> None:
+        if why != self._why:
+            logger.warning("%s", why)
+        self._why = why

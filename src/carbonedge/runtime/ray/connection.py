@@ -1,0 +1,132 @@
+"""The Ray that sessions use: one that is there, or a local one of their own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterable
+from types import ModuleType
+
+from carbonedge._optional import optional
+from carbonedge.exceptions import CarbonEdgeError, ClusterError
+
+__all__ = ["NAMESPACE", "Connection", "resource", "start_line"]
+
+NAMESPACE = "carbonedge"
+SHARE = 0.001
+"""Of a machine's resource that a worker takes, so that many sessions may use one machine."""
+
+_lock = threading.Lock()
+_users = 0
+"""Sessions that use the Ray which one of them brought up here."""
+
+
+def resource(node: str) -> str:
+    """The custom resource of the Ray node that is a node's machine."""
+    return f"carbonedge:{node}"
+
+
+def start_line(node: str, address: str = "HEAD:6379") -> str:
+    """What makes a machine a node of a Ray cluster."""
+    return f"ray start --address={address} --resources='{{\"{resource(node)}\": 1}}'"
+
+
+class Connection:
+    """Ray, connected to until it is closed.
+
+    Parameters
+    ----------
+    address
+        Of a Ray cluster, ``"auto"`` for one that runs on this machine. Without one, a Ray
+        that this process is connected to already is used; else a local Ray is started, and
+        stopped when its last user closes.
+
+    Attributes
+    ----------
+    ray
+        The module.
+    local
+        Whether workers are on this machine, all of them, whatever it offers.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If Ray is not installed, or is connected elsewhere.
+    ClusterError
+        If there is no Ray at the address.
+    """
+
+    def __init__(self, address: str | None) -> None:
+        # Without these Ray warns of a change to come, and reports usage over the network.
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        self.ray: ModuleType = optional("ray", "ray", CarbonEdgeError)
+        global _users
+        with _lock:
+            self._counted = _users > 0 or not self.ray.is_initialized()
+            if self.ray.is_initialized():
+                self.local = address is None and _users > 0
+                if address is not None:
+                    self._check_same(address)
+            else:
+                self.local = address is None
+                self._connect(address)
+            _users += self._counted
+
+    def check_nodes(self, nodes: Iterable[str]) -> list[str]:
+        """Those that have a machine now.
+
+        Raises
+        ------
+        ClusterError
+            If none has.
+        """
+        wanted = list(nodes)
+        if self.local:
+            return wanted
+        offered = self.ray.cluster_resources()
+        found = [node for node in wanted if resource(node) in offered]
+        if not found:
+            lines = "; ".join(start_line(node) for node in wanted)
+            raise ClusterError(
+                f"no machine of the Ray cluster is any of {', '.join(wanted)}: start Ray on each "
+                f"({lines})"
+            )
+        return found
+
+    def close(self) -> None:
+        """Leave Ray, and stop it where it was started here and nobody else needs it."""
+        global _users
+        with _lock:
+            if self._counted:
+                self._counted = False
+                _users -= 1
+                if _users == 0:
+                    self.ray.shutdown()
+
+    def _connect(self, address: str | None) -> None:
+        options = {
+            "namespace": NAMESPACE,
+            "log_to_driver": False,
+            "logging_level": logging.ERROR,
+        }
+        if address is None:
+            # Workers take no CPUs by Ray's count: how busy nodes are decides the scheduler.
+            self.ray.init(num_cpus=0, include_dashboard=False, **options)
+            return
+        try:
+            self.ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterError(
+                f"there is no Ray at {address!r}: {str(error).splitlines()[0]}; start one with "
+                "`ray start --head`, and give its address"
+            ) from error
+
+    def _check_same(self, address: str) -> None:
+        there = self.ray.get_runtime_context().gcs_address
+        if address not in ("auto", there):
+            raise CarbonEdgeError(
+                f"this process is connected to the Ray at {there!r}, not {address!r}: a process "
+                "has one; close the sessions that use it first"
+            )

@@ -1,0 +1,45 @@
+"""A node as the driver knows it: its worker, and what was last heard of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from carbonedge.carbon import Metered
+from carbonedge.cluster import Node
+from carbonedge.runtime.ray.worker import Greeting, Report
+
+__all__ = ["Member"]
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One node of a fleet.
+
+    Parameters
+    ----------
+    node
+        As in the cluster.
+    actor
+        The handle of its worker.
+    down
+        Why nothing is sent there; ``None`` while it answers.
+    greeting, metered
+        Of the worker that runs now.
+    report, round_trip_ms
+        The latest, and how long it took to ask and hear.
+    heard_s
+        When that was, by the monotonic clock.
+    asked
+        What was asked and is not answered yet, and when.
+    """
+
+    node: Node
+    actor: Any
+    down: str | None = "it has not answered yet"
+    greeting: Greeting | None = None
+    metered: Metered | None = None
+    report: Report | None = None
+    round_trip_ms: float = 0.0
+    heard_s: float = 0.0
+    asked: tuple[Any, float] | None = None

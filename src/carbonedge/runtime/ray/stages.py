@@ -1,0 +1,204 @@
+"""The stages of a plan on the workers of a fleet, called one after another through Ray."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from carbonedge.cluster import Cluster
+from carbonedge.planning import ModelGraph, Plan
+from carbonedge.planning.packing import pack
+from carbonedge.runtime.local import Taken
+from carbonedge.runtime.ray.member import Member
+from carbonedge.runtime.ray.worker import LOADING, StageSpec, StageTaken
+from carbonedge.runtime.stages import models_of, nodes_of, ways_of
+from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
+
+__all__ = ["NodeLostError", "RayStages"]
+
+WATCH_S = 0.25
+"""A worker that loads a stage is looked after so often."""
+
+
+class NodeLostError(Exception):
+    """A node went down while a stage was brought to it."""
+
+
+class RayStages:
+    """A plan's stages, each on the worker of its node.
+
+    Of a request each worker passes on what later stages read and what the user gets. Ray
+    carries it: what is below about 100 kB through the driver, the rest from worker to worker.
+
+    Parameters
+    ----------
+    ray
+        The module.
+    model, cluster, plan
+        As for `LocalStages`.
+    members
+        The nodes by name.
+    scaled
+        Whether workers stand in for nodes on this machine, so that times are divided by the
+        nodes' speed and those of transfers are the links', as in runtime "local".
+
+    Attributes
+    ----------
+    nodes, hops
+        As of `LocalStages`.
+
+    Raises
+    ------
+    ClusterError
+        If the plan names a node that is not there, or hops where no link is.
+    ModelError
+        If the plan is not of this model.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        model: ModelGraph,
+        cluster: Cluster,
+        plan: Plan,
+        members: Mapping[str, Member],
+        *,
+        scaled: bool,
+    ) -> None:
+        self._ray = ray
+        self._scaled = scaled
+        self._parts = models_of(model, plan)
+        self.nodes = nodes_of(cluster, plan)
+        self._ways = ways_of(model, cluster, plan)
+        self.hops = [way.hop for way in self._ways]
+        self._members = [members[node.name] for node in self.nodes]
+        memory_mb: dict[str, float] = {}
+        for stage in plan.stages:
+            memory_mb[stage.node] = memory_mb.get(stage.node, 0.0) + stage.memory_mb
+        results = {output.name for output in model.outputs}
+        # The same plan may be put up again before it has gone.
+        once = uuid.uuid4().hex[:12]
+        self._specs = []
+        for k, part in enumerate(self._parts):
+            wanted = results.union(*(later.inputs for later in self._parts[k + 1 :]))
+            known = {tensor.name for tensor in model.inputs}
+            known.update(*(earlier.outputs for earlier in self._parts[: k + 1]))
+            spec = StageSpec(
+                f"{once}:{k}",
+                (part.start, part.stop),
+                part.inputs,
+                part.outputs,
+                tuple(sorted(known & wanted)),
+                memory_mb[self.nodes[k].name],
+            )
+            self._specs.append(spec)
+        self._calls: list[Callable[[Any], Any]] = []
+
+    def load(self) -> None:
+        """Bring each stage to its node.
+
+        Raises
+        ------
+        TooLargeError
+            If it takes more memory than the node has.
+        NodeLostError
+            If a node goes down meanwhile.
+        ModelError
+            If ONNX Runtime cannot load it there.
+        """
+        waiting = {}
+        for member, spec, part in zip(self._members, self._specs, self._parts, strict=True):
+            call = member.actor.load.options(concurrency_group=LOADING)
+            waiting[call.remote(spec, self._ray.put(pack(part)))] = member
+        while waiting:
+            done, _ = self._ray.wait(list(waiting), num_returns=1, timeout=WATCH_S)
+            for ref in done:
+                member = waiting.pop(ref)
+                self._check(ref, member)
+            for member in waiting.values():
+                if member.down is not None:
+                    raise NodeLostError(member.node.name)
+        self._calls = [
+            functools.partial(member.actor.run.remote, spec.identity)
+            for member, spec in zip(self._members, self._specs, strict=True)
+        ]
+
+    def warm_up(self, feed: Mapping[str, Any]) -> None:
+        """Answer a request that nobody waits for.
+
+        Raises
+        ------
+        NodeLostError
+            If a node goes down meanwhile.
+        ModelError
+            If ONNX Runtime fails.
+        """
+        ref = self.send(feed)
+        while not self._ray.wait([ref], timeout=WATCH_S)[0]:
+            for member in self._members:
+                if member.down is not None:
+                    raise NodeLostError(member.node.name)
+        self._check(ref, self._members[0])
+
+    def send(self, feed: Mapping[str, Any]) -> Any:
+        """Start a request; Ray's reference to what comes of it."""
+        passed: Any = (dict(feed), ())
+        for call in self._calls:
+            passed = call(passed)
+        return passed
+
+    def taken(
+        self,
+        feed: Mapping[str, Any],
+        tensors: Mapping[str, Any],
+        runs: Sequence[StageTaken],
+        began_s: float,
+        elapsed_ms: float,
+    ) -> Taken:
+        """What a request took.
+
+        Parameters
+        ----------
+        feed, tensors
+            What went in, and what came out.
+        runs
+            What the stages say.
+        began_s, elapsed_ms
+            By the clocks here: the nodes' need not agree.
+        """
+        times_ms = [run.time_ms for run in runs]
+        if self._scaled:
+            times_ms = [
+                time_ms / node.speed for time_ms, node in zip(times_ms, self.nodes, strict=True)
+            ]
+        # Between a request's stages lie as many ways, and one more, as there are stages.
+        leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(runs) + 1)
+        transfers = []
+        for k, way in enumerate(self._ways):
+            if k + 1 < len(runs):
+                mb = runs[k].mb
+                time_ms = (
+                    way.link.latency_ms + mb * MEGABITS_PER_MB / way.link.bandwidth_mbps * MS_PER_S
+                )
+                cost = (time_ms, mb * way.link.energy_j_per_mb)
+            else:
+                cost = way.cost({**feed, **tensors})
+            transfers.append(cost if self._scaled else (leg_ms, cost[1]))
+        return Taken(began_s, times_ms, [run.portion for run in runs], transfers)
+
+    def drop(self) -> None:
+        """Let the workers forget the stages."""
+        for member, spec in zip(self._members, self._specs, strict=True):
+            if member.down is None:
+                member.actor.drop.options(concurrency_group=LOADING).remote([spec.identity])
+
+    def _check(self, ref: Any, member: Member) -> None:
+        errors = self._ray.exceptions
+        try:
+            self._ray.get(ref)
+        except errors.RayTaskError as error:
+            raise error.cause from None
+        except errors.RayError as error:
+            raise NodeLostError(member.node.name) from error

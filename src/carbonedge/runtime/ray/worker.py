@@ -1,0 +1,353 @@
+"""What runs on a node: it holds stages, runs them, and tells how the node is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import platform
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from carbonedge.carbon import Metered
+from carbonedge.carbon.energy import Attribution, Portion
+from carbonedge.carbon.energy.attribution import ShareBy
+from carbonedge.cluster import Node
+from carbonedge.exceptions import CarbonEdgeError
+from carbonedge.planning.packing import Package
+from carbonedge.planning.session import open_session, run_session
+from carbonedge.runtime.attributions import shared_attribution
+from carbonedge.runtime.load import LoadGauge
+from carbonedge.runtime.metering import Gauge, new_threads
+from carbonedge.runtime.session_options import Settings
+from carbonedge.runtime.sizes import bytes_of
+from carbonedge.runtime.turns import taking_turns
+from carbonedge.units import BYTES_PER_MB, MS_PER_S
+
+__all__ = [
+    "CONTROL",
+    "LOADING",
+    "Greeting",
+    "Passed",
+    "Report",
+    "StageMissingError",
+    "StageSpec",
+    "StageTaken",
+    "TooLargeError",
+    "Worker",
+    "versions",
+]
+
+CONTROL, LOADING = "control", "loading"
+"""Groups of calls that do not wait for stages that run."""
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StageMissingError(CarbonEdgeError):
+    """The worker was started anew, and no longer holds the stage."""
+
+
+class TooLargeError(CarbonEdgeError):
+    """The node has less memory free than the stage takes."""
+
+    def __init__(self, node: str, memory_mb: float, free_mb: float) -> None:
+        super().__init__(node, memory_mb, free_mb)
+        self.node = node
+        self.memory_mb = memory_mb
+        self.free_mb = free_mb
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.node!r} has {self.free_mb:.0f} MB free and its stage takes "
+            f"{self.memory_mb:.0f} MB"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """A stage of one plan.
+
+    Parameters
+    ----------
+    identity
+        Of the plan and the stage.
+    operators
+        Which operators: what one session can serve for several plans.
+    inputs, outputs
+        Of the session.
+    passed_on
+        What of all that is known by then goes on to the next stage, or to the user.
+    memory_mb
+        That it takes.
+    """
+
+    identity: str
+    operators: tuple[int, int]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    passed_on: tuple[str, ...]
+    memory_mb: float
+
+
+class StageTaken(NamedTuple):
+    """What one run of a stage took: when it began by the node's own clock, how long it ran,
+    what it drew, and how much it passed on.
+    """
+
+    began_s: float
+    time_ms: float
+    portion: Portion | None
+    mb: float
+
+
+Passed = tuple[Mapping[str, Any], tuple[StageTaken, ...]]
+"""What goes from stage to stage: tensors by name, and what the stages before took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """Who a worker is.
+
+    Parameters
+    ----------
+    incarnation
+        Another one each time that it is started: it then holds no stages.
+    actor
+        Ray's id.
+    host
+        The same for all workers on one running system, containers among them.
+    versions
+        Of what must not differ between machines without being said.
+    """
+
+    incarnation: str
+    actor: str
+    host: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a node is.
+
+    Parameters
+    ----------
+    incarnation
+        See `Greeting`.
+    load, memory_free_mb
+        Of the machine, or of the container that limits it.
+    queue
+        Requests that wait for a stage here or run in it.
+    runs, busy_ms, energy_j
+        Of all stages since the worker was started.
+    stage_ms
+        Mean time lately, by operators.
+    node
+        As the session that started the worker knows it, its intensity that of now.
+    """
+
+    incarnation: str
+    load: float
+    memory_free_mb: float
+    queue: int
+    runs: int
+    busy_ms: float
+    energy_j: float
+    stage_ms: Mapping[tuple[int, int], float]
+    node: Node
+
+
+class _Session(NamedTuple):
+    run: Any
+    gauge: Gauge
+    folder: tempfile.TemporaryDirectory[str] | None
+
+
+class Worker:
+    """Becomes a Ray actor on the machine of a node.
+
+    Stages run in the threads of the actor, as many at once as the node's `parallelism`.
+    """
+
+    def __init__(self, node: Node, settings: Settings) -> None:
+        self._node = node
+        self._settings = settings
+        self._incarnation = uuid.uuid4().hex
+        self._load = LoadGauge()
+        self._attribution: Attribution | None = None
+        self._slots = threading.Semaphore(node.parallelism)
+        self._lock = threading.Lock()
+        self._stages: dict[str, tuple[StageSpec, _Session]] = {}
+        self._queue = 0
+        self._runs = 0
+        self._busy_ms = 0.0
+        self._energy_j = 0.0
+        self._lately: dict[tuple[int, int], tuple[int, float]] = {}
+
+    def greet(self) -> Greeting:
+        """Say who this is."""
+        import ray
+
+        actor = ray.get_runtime_context().get_actor_id() or ""
+        return Greeting(self._incarnation, actor, _host(), versions())
+
+    def meter(self, meter: str | Mapping[str, Any], share_by: ShareBy) -> Metered:
+        """Count the energy of stages that are loaded from now on by a meter of this machine.
+
+        Raises
+        ------
+        MeterUnavailableError
+            If there is none here.
+        ValueError
+            If a word or setting is not known.
+        """
+        self._attribution = shared_attribution(meter, share_by)
+        assert self._attribution is not None, "a meter was named"
+        return Metered.by(self._attribution)
+
+    def load(self, spec: StageSpec, package: Package) -> None:
+        """Hold a stage from now on.
+
+        Raises
+        ------
+        TooLargeError
+            If it takes more memory than there is.
+        ModelError
+            If ONNX Runtime cannot load it.
+        """
+        with self._lock:
+            if spec.identity in self._stages:
+                return
+            held = [one for its, one in self._stages.values() if its.operators == spec.operators]
+        session = held[0] if held else self._open(spec, package)
+        with self._lock:
+            self._stages[spec.identity] = (spec, session)
+
+    def drop(self, identities: Sequence[str]) -> None:
+        """Let stages go."""
+        with self._lock:
+            for identity in identities:
+                self._stages.pop(identity, None)
+
+    def run(self, identity: str, passed: Passed) -> Passed:
+        """Run a stage on what it is passed.
+
+        Raises
+        ------
+        StageMissingError
+            If it is not held here.
+        ModelError
+            If ONNX Runtime fails.
+        """
+        tensors, taken = passed
+        held = self._stages.get(identity)
+        if held is None:
+            raise StageMissingError(f"node {self._node.name!r} holds no stage {identity!r}")
+        spec, session = held
+        wanted = {name: tensors[name] for name in spec.inputs}
+        portions: list[Portion | None] = []
+        with self._queued(), self._slots:
+            began_s = time.time()
+            with session.gauge.measuring(portions):
+                began = time.perf_counter()
+                results = run_session(session.run, spec.outputs, wanted)
+                time_ms = (time.perf_counter() - began) * MS_PER_S
+        known = {**tensors, **dict(zip(spec.outputs, results, strict=True))}
+        on = {name: known[name] for name in spec.passed_on}
+        mb = sum(map(bytes_of, on.values())) / BYTES_PER_MB
+        self._count(spec, time_ms, portions[0])
+        return on, (*taken, StageTaken(began_s, time_ms, portions[0], mb))
+
+    def report(self, intensity_g_per_kwh: float | None = None) -> Report:
+        """Say how the node is; the one who asks says the intensity there."""
+        with self._lock:
+            load, memory_free_mb = self._load.read()
+            if intensity_g_per_kwh is not None:
+                self._node = dataclasses.replace(
+                    self._node, intensity_g_per_kwh=intensity_g_per_kwh
+                )
+            lately, self._lately = self._lately, {}
+            return Report(
+                self._incarnation,
+                load,
+                memory_free_mb,
+                self._queue,
+                self._runs,
+                self._busy_ms,
+                self._energy_j,
+                {operators: total / count for operators, (count, total) in lately.items()},
+                self._node,
+            )
+
+    def _open(self, spec: StageSpec, package: Package) -> _Session:
+        with self._lock:
+            free_mb = self._load.read().memory_free_mb
+        if spec.memory_mb > free_mb:
+            raise TooLargeError(self._node.name, spec.memory_mb, free_mb)
+        folder = None
+        if package.data is not None:
+            folder = tempfile.TemporaryDirectory(prefix="carbonedge-")
+            package.write_data(Path(folder.name))
+        with new_threads() as threads:
+            session = open_session(
+                package.model,
+                folder=None if folder is None else Path(folder.name),
+                providers=self._settings.providers,
+                sess_options=self._options(),
+            )
+        gauge = Gauge(self._attribution, threads, self._node.cpu_cores)
+        return _Session(session.run, gauge, folder)
+
+    def _options(self) -> Any:
+        """Threads for the cores of the node, unless asked otherwise, that do not spin: between
+        two requests a node is to draw its idle power.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = max(1, int(self._node.cpu_cores))
+        for name, value in self._settings.options.items():
+            setattr(options, name, value)
+        return taking_turns(options)
+
+    @contextlib.contextmanager
+    def _queued(self) -> Iterator[None]:
+        with self._lock:
+            self._queue += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._queue -= 1
+
+    def _count(self, spec: StageSpec, time_ms: float, portion: Portion | None) -> None:
+        modelled_j = self._node.power_w * time_ms / MS_PER_S
+        with self._lock:
+            self._runs += 1
+            self._busy_ms += time_ms
+            self._energy_j += modelled_j if portion is None else portion.energy_j
+            count, total_ms = self._lately.get(spec.operators, (0, 0.0))
+            self._lately[spec.operators] = (count + 1, total_ms + time_ms)
+
+
+def versions() -> dict[str, str]:
+    """Of what ought to be the same on all machines."""
+    import onnxruntime
+
+    import carbonedge
+
+    return {
+        "onnxruntime": onnxruntime.__version__,
+        "carbonedge": carbonedge.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _host() -> str:
+    return BOOT_ID.read_text().strip() if BOOT_ID.exists() else platform.node()
