@@ -34,7 +34,11 @@ QUICK = {
     "health_check_timeout_ms": 1000,
     "health_check_failure_threshold": 3,
 }
-"""A head with these declares a machine that falls silent dead after some 4 s, not after a minute."""
+"""A head with these takes a machine that falls silent for dead after some 4 s.
+
+At Ray's own settings (a check every 3 s that may take 10 s, 5 failures) it takes 64 s, and 14 s for
+one whose processes are killed, as their connections are then closed: 1 s with these.
+"""
 
 LEAST_STORE_BYTES = 80_000_000
 """Ray takes no less than 75 MiB."""
@@ -91,9 +95,13 @@ class Machines:
         """To be given to ``ray.init``."""
 
     def __enter__(self) -> Self:
-        # Short, since the path of a socket has 107 characters at most.
-        self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-        try:
+        with contextlib.ExitStack() as undo:
+            # Short, since the path of a socket has 107 characters at most.
+            self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
+            undo.callback(shutil.rmtree, self.folder)
+            undo.callback(self._network.close)
+            undo.callback(self._stop_all)
+            undo.callback(ray.shutdown)
             here = (f"--node-ip-address={self._network.open(self._apart)}",) if self._apart else ()
             self._start(
                 HEAD,
@@ -107,9 +115,7 @@ class Machines:
                 self._start_node(name)
             for name in self.names:
                 self.wait(name)
-        except BaseException:
-            self._close()
-            raise
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
@@ -118,7 +124,7 @@ class Machines:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
+        self._undo.close()
 
     def start(self, name: str) -> None:
         """Start a node that `stop` stopped, and wait until the head knows it."""
@@ -131,14 +137,13 @@ class Machines:
         Unlike at a power cut its connections are closed by the kernel, so that the head notices
         sooner; for one that says nothing see `cut`.
         """
-        processes = self.pids(name)
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none sees another die
-            for pid in processes:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
-        self._units.pop(name).wait()
-        while self.pids(name):
+        while processes := self.pids(name):
+            for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none sees another die
+                for pid in processes:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
             time.sleep(0.01)
+        self._units.pop(name).wait()
 
     def cut(self, name: str) -> None:
         """Pull the network cable of a node that stands apart."""
@@ -149,21 +154,20 @@ class Machines:
         self._network.plug(name, "up")
 
     def wait(self, name: str) -> None:
-        """Wait until the head knows a node to be alive."""
-        self._wait(lambda: self.is_alive(name), name)
+        """Wait until the head knows a node as it runs now, not as it was before its death."""
+        self._wait(lambda: self._running(name) & self._alive(name), name)
 
     def is_alive(self, name: str) -> bool:
-        """Whether the head holds a node to be alive."""
-        infos = GcsClient(address=self.address).get_all_node_info().values()
-        return any(f"carbonedge:{name}" in i.resources_total and i.state == 0 for i in infos)
+        """Whether the head holds a node to be alive, be it right or not."""
+        return bool(self._alive(name))
 
     def pids(self, name: str) -> list[int]:
         """Every process of a node."""
         return _marked(f"{MARK}={self._id}:{name}\0".encode())
 
     def raylet_pid(self, name: str) -> int:
-        """The process that is the node to Ray."""
-        [pid] = [pid for pid in self.pids(name) if _command(pid)[0].endswith("/raylet")]
+        """The process that is the node to Ray; killed alone, it is started again."""
+        [pid] = self._raylets(name)
         return pid
 
     def worker_pids(self, name: str) -> list[int]:
@@ -175,6 +179,28 @@ class Machines:
             for pid, title in titles.items()
             if title.startswith("ray::") and not title.startswith(others)
         ]
+
+    def _raylets(self, name: str) -> dict[int, str]:
+        """Raylets of a node by their process, with the names that they have for the head."""
+        commands = {pid: _command(pid) for pid in self.pids(name)}
+        return {
+            pid: argument.removeprefix("--node_id=")
+            for pid, command in commands.items()
+            if command[0].endswith("/raylet")
+            for argument in command
+            if argument.startswith("--node_id=")
+        }
+
+    def _running(self, name: str) -> set[str]:
+        return set(self._raylets(name).values())
+
+    def _alive(self, name: str) -> set[str]:
+        nodes = GcsClient(address=self.address).get_all_node_info()
+        return {
+            id_.hex()
+            for id_, node in nodes.items()
+            if f"carbonedge:{name}" in node.resources_total and node.state == node.ALIVE
+        }
 
     def _start_node(self, name: str) -> None:
         ip = self._network.ips.get(name)
@@ -214,9 +240,9 @@ class Machines:
 
     def _temporary(self, name: str) -> Path:
         """Where a node has its files; nodes that share a folder and start at once collide."""
-        return self.folder / str(self.names.index(name) if name in self.names else "head")
+        return self.folder / str(self.names.index(name) if name != HEAD else "head")
 
-    def _wait(self, condition: Callable[[], bool], name: str) -> None:
+    def _wait(self, condition: Callable[[], object], name: str) -> None:
         deadline = time.monotonic() + STARTS_WITHIN_S
         while not condition():
             if time.monotonic() > deadline or self._units[name].poll() is not None:
@@ -224,14 +250,9 @@ class Machines:
                 raise TimeoutError(f"{name} does not come up: {said}")
             time.sleep(0.05)
 
-    def _close(self) -> None:
-        try:
-            ray.shutdown()
-        finally:
-            for name in reversed(tuple(self._units)):
-                self.stop(name)
-            self._network.close()
-            shutil.rmtree(self.folder)
+    def _stop_all(self) -> None:
+        for name in reversed(tuple(self._units)):
+            self.stop(name)
 
 
 class _Network:

@@ -99,6 +99,16 @@ def test_a_node_that_stops_is_dead_to_ray_and_comes_back(machines: Machines) -> 
     assert answer(clerk) != before
 
 
+def test_a_raylet_that_dies_is_started_again(machines: Machines) -> None:
+    clerk = hire("a")
+    before, raylet = answer(clerk), machines.raylet_pid("a")
+    os.kill(raylet, signal.SIGKILL)
+    until(lambda: raylet not in machines.pids("a"))  # a worker outlives it for a moment
+    machines.wait("a")
+    assert answer(clerk) != before
+    assert machines.raylet_pid("a") != raylet
+
+
 def test_nothing_is_left_when_a_test_fails() -> None:
     machines = Machines("a")
 
@@ -132,6 +142,11 @@ def test_a_node_that_is_cut_off_is_dead_to_ray_and_comes_back() -> None:
         here, there = hire("a"), hire("b")
         before = answer(there)
         answer(here)
+        machines.cut("b")
+        late = there.pid.remote()
+        assert ray.wait([late], timeout=0.5) == ([], [late])
+        machines.restore("b")
+        assert ray.get(late, timeout=WITHIN_S) == before  # too short a cut to be noticed
         machines.cut("b")
         call = there.pid.remote()
         assert ray.wait([call], timeout=0.5) == ([], [call])
