@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,8 +57,8 @@ class Machines:
 
     Each machine is a ``ray start`` that is started again half a second after it ends, as by
     systemd with ``Restart=always``. Leaving ends every process and removes every file, whatever
-    happened meanwhile; a driver of this process is shut down first, since Ray ends a process whose
-    head is gone.
+    happened meanwhile; the driver in this process is shut down first, since Ray ends a process
+    whose head is gone.
 
     Parameters
     ----------
@@ -78,19 +78,21 @@ class Machines:
     def __init__(
         self,
         *names: str,
-        apart: Iterable[str] = (),
+        apart: Collection[str] = (),
         environments: Mapping[str, Mapping[str, str]] = {},
         object_store_bytes: int | Mapping[str, int] = LEAST_STORE_BYTES,
         settings: Mapping[str, Any] = QUICK,
     ) -> None:
+        if strangers := {*apart, *environments} - {*names}:
+            raise ValueError(f"{strangers} are none of the nodes {names}: name them first")
         self.names = names
-        self._apart = tuple(apart)
+        self._apart = apart
         self._environments = environments
         self._object_store_bytes = object_store_bytes
         self._settings = settings
         self._id = uuid.uuid4().hex[:6]
         self._units: dict[str, subprocess.Popen[bytes]] = {}
-        self._network = _Network(self._id)
+        self.network = Network(self._id)
         self.address = ""
         """To be given to ``ray.init``."""
 
@@ -99,10 +101,10 @@ class Machines:
             # Short, since the path of a socket has 107 characters at most.
             self.folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
             undo.callback(shutil.rmtree, self.folder)
-            undo.callback(self._network.close)
+            undo.callback(self.network.close)
             undo.callback(self._stop_all)
             undo.callback(ray.shutdown)
-            here = (f"--node-ip-address={self._network.open(self._apart)}",) if self._apart else ()
+            here = (f"--node-ip-address={self.network.open(self._apart)}",) if self._apart else ()
             self._start(
                 HEAD,
                 *("--head", "--port=0", "--include-dashboard=false", *here),
@@ -147,11 +149,11 @@ class Machines:
 
     def cut(self, name: str) -> None:
         """Pull the network cable of a node that stands apart."""
-        self._network.plug(name, "down")
+        self.network.plug(name, "down")
 
     def restore(self, name: str) -> None:
         """Put the cable back; `wait` tells when the node has joined again."""
-        self._network.plug(name, "up")
+        self.network.plug(name, "up")
 
     def wait(self, name: str) -> None:
         """Wait until the head knows a node as it runs now, not as it was before its death."""
@@ -203,7 +205,7 @@ class Machines:
         }
 
     def _start_node(self, name: str) -> None:
-        ip = self._network.ips.get(name)
+        ip = self.network.ips.get(name)
         self._start(
             name,
             f"--address={self.address}",
@@ -215,7 +217,7 @@ class Machines:
         size = self._object_store_bytes
         size = size if isinstance(size, int) else size.get(name, LEAST_STORE_BYTES)
         command = [
-            *self._network.enter(name),
+            *self.network.enter(name),
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--block"),
             *(f"--temp-dir={self._temporary(name)}", "--num-cpus=1", "--num-gpus=0"),
             f"--object-store-memory={size}",
@@ -255,31 +257,30 @@ class Machines:
             self.stop(name)
 
 
-class _Network:
-    """A switch in this machine, and network namespaces plugged into it."""
+class Network:
+    """A switch in this machine, and network namespaces plugged into it; needs root."""
 
     def __init__(self, id_: str) -> None:
-        self._id = id_
-        self._switch = f"ce{id_}"
+        self.switch = f"ce{id_}"
         self._ports: dict[str, str] = {}
         self.ips: dict[str, str] = {}
 
     def open(self, names: Iterable[str]) -> str:
         """The address of this machine, once each name has its namespace."""
-        _ip("link", "add", self._switch, "type", "bridge")
+        _ip("link", "add", self.switch, "type", "bridge")
         # RFC 5737 gives these addresses to examples: no real host has them. 14 hosts to a net.
         used = _ip("-4", "-o", "addr")
         first = next(n for n in range(1, 256, 16) if f" 198.51.100.{n}/" not in used)
         host = f"198.51.100.{first}"
-        _ip("addr", "add", f"{host}/28", "dev", self._switch)
-        _ip("link", "set", self._switch, "up")
+        _ip("addr", "add", f"{host}/28", "dev", self.switch)
+        _ip("link", "set", self.switch, "up")
         for number, name in enumerate(names):
-            space, port, inner = self._space(name), f"{self._switch}p{number}", f"ce{self._id}"
+            space, port, inner = self._space(name), f"{self.switch}p{number}", self.switch
             self.ips[name] = f"198.51.100.{first + 1 + number}"
             self._ports[name] = port
             _ip("netns", "add", space)
             _ip("link", "add", port, "type", "veth", "peer", "name", inner, "netns", space)
-            _ip("link", "set", port, "master", self._switch, "up")
+            _ip("link", "set", port, "master", self.switch, "up")
             _ip("-n", space, "addr", "add", f"{self.ips[name]}/28", "dev", inner)
             _ip("-n", space, "link", "set", inner, "up")
             _ip("-n", space, "link", "set", "lo", "up")
@@ -294,15 +295,16 @@ class _Network:
 
     def close(self) -> None:
         """Remove what there is of it."""
-        spaces = _ip("netns", "list").split() if shutil.which("ip") else []
+        # Links first: connections that nobody answers may keep a namespace for minutes.
+        for link in (*self._ports.values(), self.switch):
+            if Path("/sys/class/net", link).exists():
+                _ip("link", "del", link)
         for name in self.ips:
-            if self._space(name) in spaces:
+            if Path("/run/netns", self._space(name)).exists():
                 _ip("netns", "del", self._space(name))
-        if Path("/sys/class/net", self._switch).exists():
-            _ip("link", "del", self._switch)
 
     def _space(self, name: str) -> str:
-        return f"carbonedge-{self._id}-{name}"
+        return f"{self.switch}-{name}"
 
 
 @functools.cache
@@ -310,11 +312,11 @@ def namespaces_available() -> str | None:
     """Why no machine can be put apart here, or nothing."""
     if shutil.which("ip") is None:
         return "there is no ip command: install iproute2"
-    network = _Network(uuid.uuid4().hex[:6])
+    network = Network(uuid.uuid4().hex[:6])
     try:
         network.open(["probe"])
     except subprocess.CalledProcessError as error:
-        return f"no right to make network namespaces: {error.stderr.strip()}"
+        return f"no network namespaces can be made here: {error.stderr.strip()}"
     finally:
         network.close()
     return None

@@ -13,6 +13,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError
 from ray_machines import HEAD, Machines, namespaces_available
 
 WITHIN_S = 30.0
+NAMESPACES = Path("/run/netns")
 
 
 class Clerk:
@@ -160,7 +161,16 @@ def test_a_node_that_is_cut_off_is_dead_to_ray_and_comes_back() -> None:
         assert after != before
         assert before not in machines.pids("b")
     assert not machines.pids("b")
-    assert namespaces_available.__wrapped__() is None  # the names are free again
+    links = {link.name for link in Path("/sys/class/net").iterdir()}
+    assert not [link for link in links if link.startswith(machines.network.switch)]
+    assert not [space for space in NAMESPACES.iterdir() if machines.network.switch in space.name]
+
+
+def test_a_node_apart_or_with_an_environment_is_named_first() -> None:
+    with pytest.raises(ValueError, match=r"{'x'} are none of the nodes"):
+        Machines("a", apart=["x"])
+    with pytest.raises(ValueError, match=r"{'x'} are none of the nodes"):
+        Machines("a", environments={"x": {}})
 
 
 def test_no_namespaces_without_the_ip_command(monkeypatch: pytest.MonkeyPatch) -> None:
