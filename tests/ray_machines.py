@@ -223,11 +223,11 @@ class Machines:
             f"--object-store-memory={size}",
             *("--include-log-monitor=false", "--disable-usage-stats", *arguments),
         ]
-        environment = dict(os.environ)
+        own = self._environments.get(name, {})
+        environment = {**os.environ, **own}
         environment.pop("RAY_ADDRESS", None)
-        environment |= self._environments.get(name, {})
         # Workers import the modules of tests, and what those import.
-        paths = [environment.get("PYTHONPATH"), str(Path(__file__).parent)]
+        paths = [own.get("PYTHONPATH"), os.environ.get("PYTHONPATH"), str(Path(__file__).parent)]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         environment[MARK] = f"{self._id}:{name}"
         with (self.folder / f"{name}.log").open("ab") as log:

@@ -25,6 +25,7 @@ from carbonedge.exceptions import (
     IntensityUnavailableError,
     MeterUnavailableError,
     ModelError,
+    RequestTimeoutError,
 )
 from carbonedge.scheduling import MODES, Decision, Scheduler, Task, Weights, schedule
 
@@ -62,6 +63,7 @@ __all__ = [
     "PartitionProblem",
     "Plan",
     "Replan",
+    "RequestTimeoutError",
     "Scheduler",
     "Stage",
     "Task",

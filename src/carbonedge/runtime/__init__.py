@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from carbonedge.runtime.adaptation import Adaptation
+from carbonedge.runtime.listening import Listening
 from carbonedge.runtime.session import InferenceSession
 
-__all__ = ["InferenceSession"]
+__all__ = ["Adaptation", "InferenceSession", "Listening"]

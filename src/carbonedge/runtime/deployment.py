@@ -155,7 +155,7 @@ class Deployment:
         with self._changed:
             deployed.under_way -= 1
             self.answered += elapsed_ms is not None
-            if decision is None or self._by_name.get(decision.node) is not deployed:
+            if decision is None:
                 return
             assert self._scheduler is not None, "it decided"
             took_ms = decision.latency_ms if elapsed_ms is None else elapsed_ms
@@ -183,17 +183,31 @@ class Deployment:
             self._changed.wait(timeout_s)
 
     def _keep(self, deployed: Sequence[Deployed]) -> None:
+        gone = [one for one in self._up if one not in deployed]
+        come = [one for one in deployed if one not in self._up]
         self._up = tuple(deployed)
-        self._by_name = {one.name: one for one in self._up}
-        self._scheduler = None
-        if self._placement.chooses and self._up:
+        if self._placement.chooses:
+            self._tell(gone, come)
+        self._changed.notify_all()
+
+    def _tell(self, gone: Sequence[Deployed], come: Sequence[Deployed]) -> None:
+        """Let the scheduler know, which keeps what it has learned of the others."""
+        for one in gone:
+            del self._by_name[one.name]
+        nodes = [_as_node(one, self._nodes) for one in come]
+        if self._scheduler is None and nodes:
             self._scheduler = Scheduler(
-                [_as_node(one, self._nodes) for one in self._up],
+                nodes,
                 mode=self._placement.mode,
                 scoring=self._placement.scoring or "normalized",
                 max_load=MOST_LOAD,
             )
-        self._changed.notify_all()
+        elif self._scheduler is not None:
+            for one in gone:
+                self._scheduler.remove(one.name)
+            for node in nodes:
+                self._scheduler.add(node)
+        self._by_name |= {one.name: one for one in come}
 
 
 def _as_node(deployed: Deployed, nodes: Mapping[str, Node]) -> Node:

@@ -140,6 +140,8 @@ class InferenceSession:
             raise ValueError(
                 f"runtime {runtime!r} is not known: choose one of {', '.join(RUNTIMES)}"
             )
+        if address is not None and runtime != "ray":
+            raise ValueError(f"address {address!r} goes with runtime='ray': give both or none")
         if cluster is None:
             raise ValueError(
                 "no cluster was given: pass one, be it of a single node, so that the power "

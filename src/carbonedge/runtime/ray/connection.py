@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterable
 from types import ModuleType
@@ -14,6 +15,16 @@ from carbonedge.exceptions import CarbonEdgeError, ClusterError
 __all__ = ["NAMESPACE", "Connection", "resource", "start_line"]
 
 NAMESPACE = "carbonedge"
+ENVIRONMENT = {
+    # Ray warns of a change to come unless it is told which way is meant.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # It reports its use over the network.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # It prints on stdout what becomes of workers, even where nothing is to be logged.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+"""What Ray reads as it is imported; whoever sets any of these otherwise has his way."""
+REACHED_WITHIN_S = 5.0
 SHARE = 0.001
 """Of a machine's resource that a worker takes, so that many sessions may use one machine."""
 
@@ -58,9 +69,8 @@ class Connection:
     """
 
     def __init__(self, address: str | None) -> None:
-        # Without these Ray warns of a change to come, and reports usage over the network.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         self.ray: ModuleType = optional("ray", "ray", CarbonEdgeError)
         global _users
         with _lock:
@@ -116,8 +126,9 @@ class Connection:
             self.ray.init(num_cpus=0, include_dashboard=False, **options)
             return
         try:
+            _check_reachable(address)
             self.ray.init(address=address, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ClusterError(
                 f"there is no Ray at {address!r}: {str(error).splitlines()[0]}; start one with "
                 "`ray start --head`, and give its address"
@@ -130,3 +141,10 @@ class Connection:
                 f"this process is connected to the Ray at {there!r}, not {address!r}: a process "
                 "has one; close the sessions that use it first"
             )
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for more than a minute."""
+    host, separator, port = address.rpartition(":")
+    if separator and "//" not in address:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()

@@ -152,8 +152,13 @@ class Fleet:
         until = time.monotonic() + self._listening.start_s
         while time.monotonic() < until and len(self.up()) < len(self.members):
             self._round(min(self._listening.every_s, until - time.monotonic()))
-            missing = [one for one in self.members.values() if one.down is not None]
-            if missing and all(resource(one.node.name) not in self._offered() for one in missing):
+            offered = self._offered()
+            coming = [
+                name
+                for name, one in self.members.items()
+                if one.down is not None and not one.broken and resource(name) in offered
+            ]
+            if not coming:
                 break
         if not self.up():
             reasons = "; ".join(f"{name}: {one.down}" for name, one in self.members.items())
@@ -216,11 +221,12 @@ class Fleet:
                 self._give_up(member, "its worker was started anew")
                 self._meet(member)
         except errors.ActorDiedError as error:
-            self._give_up(member, _first_line(error))
+            member.broken = True
+            self._give_up(member, _reason(error))
             self._mend(member)
             return
         except (errors.RayError, CarbonEdgeError) as error:
-            self._give_up(member, _first_line(error))
+            self._give_up(member, _reason(error))
             return
         member.report = report
         member.round_trip_ms = (answered_s - asked_s) * MS_PER_S
@@ -275,6 +281,7 @@ class Fleet:
             member.heard_s = time.monotonic()
             member.actor = self._worker(member.node)
             member.greeting = None
+            member.broken = False
 
     def _give_up(self, member: Member, why: str) -> None:
         with self._lock:
@@ -288,5 +295,7 @@ class Fleet:
         self._changed({name: one.down for name, one in members if one.down is not None})
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _reason(error: Exception) -> str:
+    """Of a worker that cannot start, the last line is what it raised."""
+    lines = (str(error).strip() or type(error).__name__).splitlines()
+    return lines[-1] if getattr(error, "actor_init_failed", False) else lines[0]

@@ -24,6 +24,8 @@ class Member:
         The handle of its worker.
     down
         Why nothing is sent there; ``None`` while it answers.
+    broken
+        Whether its worker cannot start.
     greeting, metered
         Of the worker that runs now.
     report, round_trip_ms
@@ -37,6 +39,7 @@ class Member:
     node: Node
     actor: Any
     down: str | None = "it has not answered yet"
+    broken: bool = False
     greeting: Greeting | None = None
     metered: Metered | None = None
     report: Report | None = None

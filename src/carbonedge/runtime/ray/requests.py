@@ -258,9 +258,10 @@ class Requests:
             self._fleet.lose(None, str(cause))
         elif isinstance(error, errors.RayActorError):
             self._fleet.lose(error.actor_id, str(error).strip().splitlines()[0])
-        elif isinstance(error, errors.RayTaskError):
+        elif isinstance(error, errors.RayTaskError) and not isinstance(cause, errors.RayError):
             raise error if cause is None else cause from None
         else:
+            # Such as what a node had put out and took with it, before the next one had it.
             self._fleet.lose(None, str(error))
 
     def _too_late(self, request: Request) -> RequestTimeoutError:

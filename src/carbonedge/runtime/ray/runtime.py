@@ -118,7 +118,7 @@ class RayRuntime:
             self._deployment,
             look=self._look,
             plans=self._plans,
-            move=None if placement.kind == "replicated" else self._move,
+            move=None if plan is not None or placement.kind == "replicated" else self._move,
             put_up=self._put_up,
             lacks=self._observed.lacks,
             adaptation=adaptation,
