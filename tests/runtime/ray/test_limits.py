@@ -216,7 +216,7 @@ def test_arguments_of_ray_are_checked() -> None:
         Adaptation(tolerance=-1)
     with pytest.raises(ValueError, match="timeout_s is 0"):
         InferenceSession(MODEL, CLUSTER, runtime="ray", timeout_s=0)
-    with pytest.raises(ValueError, match="address .* goes with runtime='ray'"):
+    with pytest.raises(ValueError, match=r"address .* goes with runtime='ray'"):
         InferenceSession(MODEL, CLUSTER, address="auto")
 
 
