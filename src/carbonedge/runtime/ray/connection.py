@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import threading
 from collections.abc import Iterable
 from types import ModuleType
@@ -20,6 +21,11 @@ SHARE = 0.001
 _lock = threading.Lock()
 _users = 0
 """Sessions that use the Ray which one of them brought up here."""
+_given: str | None = None
+"""The address that they gave: Ray may know itself by another."""
+
+REACHED_WITHIN_S = 5.0
+"""Ray itself would try for minutes where nothing is."""
 
 
 def resource(node: str) -> str:
@@ -48,6 +54,8 @@ class Connection:
         The module.
     local
         Whether workers are on this machine, all of them, whatever it offers.
+    address
+        Of this Ray.
 
     Raises
     ------
@@ -73,6 +81,7 @@ class Connection:
                 self.local = address is None
                 self._connect(address)
             _users += self._counted
+            self.address: str = self.ray.get_runtime_context().gcs_address
 
     def check_nodes(self, nodes: Iterable[str]) -> list[str]:
         """Those that have a machine now.
@@ -111,22 +120,40 @@ class Connection:
             "log_to_driver": False,
             "logging_level": logging.ERROR,
         }
+        global _given
+        _given = address
         if address is None:
-            # Workers take no CPUs by Ray's count: how busy nodes are decides the scheduler.
-            self.ray.init(num_cpus=0, include_dashboard=False, **options)
+            # Without an address Ray would take one that it finds on this machine. Workers take
+            # no CPUs by its count: how busy nodes are decides the scheduler.
+            self.ray.init(address="local", num_cpus=0, include_dashboard=False, **options)
             return
         try:
+            _reach(address)
             self.ray.init(address=address, **options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             raise ClusterError(
-                f"there is no Ray at {address!r}: {str(error).splitlines()[0]}; start one with "
-                "`ray start --head`, and give its address"
+                f"there is no Ray at {address!r}: {str(error).splitlines()[0].rstrip('.')}; start "
+                "one with `ray start --head`, and give its address; where it asks for a token, "
+                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
             ) from error
 
     def _check_same(self, address: str) -> None:
         there = self.ray.get_runtime_context().gcs_address
-        if address not in ("auto", there):
+        if address not in ("auto", there, _given):
             raise CarbonEdgeError(
                 f"this process is connected to the Ray at {there!r}, not {address!r}: a process "
                 "has one; close the sessions that use it first"
             )
+
+
+def _reach(address: str) -> None:
+    """See whether anything listens at HOST:PORT.
+
+    Raises
+    ------
+    OSError
+        If nothing does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
