@@ -6,13 +6,14 @@ import logging
 import os
 import socket
 import threading
+import uuid
 from collections.abc import Iterable
 from types import ModuleType
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 
-__all__ = ["NAMESPACE", "Connection", "resource", "start_line"]
+__all__ = ["NAMESPACE", "Connection", "resource", "start_line", "worker_name", "worker_of"]
 
 NAMESPACE = "carbonedge"
 SHARE = 0.001
@@ -36,6 +37,17 @@ def resource(node: str) -> str:
 def start_line(node: str, address: str = "HEAD:6379") -> str:
     """What makes a machine a node of a Ray cluster."""
     return f"ray start --address={address} --resources='{{\"{resource(node)}\": 1}}'"
+
+
+def worker_name(session: str, node: str) -> str:
+    """What Ray calls a worker; another one each time."""
+    return f"carbonedge:{session}:{uuid.uuid4().hex[:4]}:{node}"
+
+
+def worker_of(name: str) -> tuple[str, str] | None:
+    """The session and the node of a worker, by Ray's name; ``None`` for what is no worker."""
+    kind, *parts = name.split(":", 3)
+    return (parts[0], parts[2]) if kind == "carbonedge" and len(parts) == 3 else None
 
 
 class Connection:
