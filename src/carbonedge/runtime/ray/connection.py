@@ -16,6 +16,16 @@ from carbonedge.exceptions import CarbonEdgeError, ClusterError
 __all__ = ["NAMESPACE", "Connection", "resource", "start_line", "worker_name", "worker_of"]
 
 NAMESPACE = "carbonedge"
+ENVIRONMENT = {
+    # Ray warns of a change to come unless it is told which way is meant.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # It reports its use over the network.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # It prints on stdout what becomes of workers, even where nothing is to be logged.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+}
+"""What Ray reads as it is imported; whoever sets any of these otherwise has his way."""
+REACHED_WITHIN_S = 5.0
 SHARE = 0.001
 """Of a machine's resource that a worker takes, so that many sessions may use one machine."""
 
@@ -24,9 +34,6 @@ _users = 0
 """Sessions that use the Ray which one of them brought up here."""
 _given: str | None = None
 """The address that they gave: Ray may know itself by another."""
-
-REACHED_WITHIN_S = 5.0
-"""Ray itself would try for minutes where nothing is."""
 
 
 def resource(node: str) -> str:
@@ -78,9 +85,8 @@ class Connection:
     """
 
     def __init__(self, address: str | None) -> None:
-        # Without these Ray warns of a change to come, and reports usage over the network.
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         self.ray: ModuleType = optional("ray", "ray", CarbonEdgeError)
         global _users
         with _lock:
@@ -140,7 +146,7 @@ class Connection:
             self.ray.init(address="local", num_cpus=0, include_dashboard=False, **options)
             return
         try:
-            _reach(address)
+            _check_reachable(address)
             self.ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             raise ClusterError(
@@ -158,14 +164,8 @@ class Connection:
             )
 
 
-def _reach(address: str) -> None:
-    """See whether anything listens at HOST:PORT.
-
-    Raises
-    ------
-    OSError
-        If nothing does.
-    """
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdecimal() and "/" not in host:
+def _check_reachable(address: str) -> None:
+    """Ray itself would try for more than a minute."""
+    host, separator, port = address.rpartition(":")
+    if separator and "//" not in address:
         socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()

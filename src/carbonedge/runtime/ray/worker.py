@@ -144,27 +144,27 @@ class Report:
         Of the machine, or of the container that limits it.
     queue
         Requests that wait for a stage here or run in it.
-    requests
-        That came in here, at the first stage of their plan, since the worker was started.
     runs, busy_ms, energy_j
-        Of all stages since then. Where another machine stands in for the node, times are the
-        node's own, and so is energy by its power.
+        Of all stages since the worker was started. Where another machine stands in for the
+        node, times are the node's own, and so is energy by its power.
     stage_ms
         Mean time lately, by operators.
     node
         As the session that started the worker knows it, its intensity that of now.
+    requests
+        That came in here, at the first stage of their plan, since the worker was started.
     """
 
     incarnation: str
     load: float
     memory_free_mb: float
     queue: int
-    requests: int
     runs: int
     busy_ms: float
     energy_j: float
     stage_ms: Mapping[tuple[int, int], float]
     node: Node
+    requests: int = 0
 
 
 class _Session(NamedTuple):
@@ -188,7 +188,7 @@ class Worker:
         Whether this machine only stands in for the node's.
     """
 
-    def __init__(self, node: Node, settings: Settings, *, stands_in: bool) -> None:
+    def __init__(self, node: Node, settings: Settings, *, stands_in: bool = False) -> None:
         self._node = node
         self._settings = settings
         self._speed = node.speed if stands_in else 1.0
@@ -305,12 +305,12 @@ class Worker:
             self._last_load.load,
             self._last_load.memory_free_mb,
             self._queue,
-            self._requests,
             self._runs,
             self._busy_ms,
             self._energy_j,
             {operators: total / count for operators, (count, total) in self._lately.items()},
             self._node,
+            self._requests,
         )
 
     def _open(self, spec: StageSpec, package: Package) -> _Session:
