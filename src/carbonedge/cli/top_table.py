@@ -21,9 +21,9 @@ NO_SESSION = (
     "No session runs there: open one with InferenceSession(model, cluster, "
     'runtime="ray", address=...).'
 )
-IDLE = (
-    "W, g/s: of inference alone; what nodes draw while nothing runs is not in them. req/s: by "
-    "stage, and in the sum as they came in."
+NOTE = (
+    "W and g/s are of inference alone: what nodes draw while nothing runs is not in them. Together, "
+    "each request counts once."
 )
 
 
@@ -59,7 +59,7 @@ def _parts(survey: Survey) -> Iterator[RenderableType]:
     yield table
     for node in silent:
         yield Text(f"{node.node} is silent: {node.silent}")
-    yield Text(IDLE, style="dim")
+    yield Text(NOTE, style="dim")
 
 
 def _figures(node: Activity) -> list[str]:

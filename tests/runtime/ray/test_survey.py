@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 
@@ -77,7 +78,7 @@ def test_who_looks_takes_nothing_from_the_session_that_listens() -> None:
         worker.run("one", (FEED, ()))
     told = worker.tell()
     assert (told.load, told.runs, told.requests) == (load, 3, 3)
-    assert worker.tell() == told
+    assert dataclasses.replace(worker.tell(), clock_s=told.clock_s) == told
     reported = worker.report()
     assert reported.stage_ms == told.stage_ms
     assert reported.stage_ms.keys() == {(0, 4)}
@@ -97,13 +98,13 @@ def test_workers_are_known_by_their_names_whatever_colons_their_nodes_have() -> 
 def test_rates_are_of_what_was_done_between_two_looks(
     session: InferenceSession, surveyor: Surveyor
 ) -> None:
+    began = time.perf_counter()
     surveyor.look()
     before = session.footprint
-    began = time.perf_counter()
     for _ in range(20):
         session.run(None, FEED)
     survey = surveyor.look()
-    longest_s = time.perf_counter() - began + 0.1
+    longest_s = time.perf_counter() - began
     b, a = survey.nodes
     assert (a.node, b.node) == ("rack:a", "b")
     assert survey.requests_per_s == a.requests_per_s

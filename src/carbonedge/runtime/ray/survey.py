@@ -93,7 +93,6 @@ class Survey:
 @dataclass(frozen=True, slots=True)
 class _Heard:
     report: Report
-    heard_s: float
     round_trip_ms: float
 
 
@@ -135,7 +134,7 @@ class Surveyor:
             nodes.append(_activity(session, node, before, now))
             if before is not None:
                 requests = now.report.requests - before.report.requests
-                incoming.append(requests / (now.heard_s - before.heard_s))
+                incoming.append(requests / (now.report.clock_s - before.report.clock_s))
             self._before[name] = now
         return Survey(
             time.time(),
@@ -177,20 +176,20 @@ class Surveyor:
         return self._asked[name][0]
 
     def _take(self, name: str) -> _Heard | str:
-        heard_s = time.perf_counter()
+        answered_s = time.perf_counter()
         ref, asked_s = self._asked.pop(name)
         try:
             report = self._ray.get(ref)
         except self._ray.exceptions.RayError as error:
             return (str(error).strip() or type(error).__name__).splitlines()[0]
-        return _Heard(report, heard_s, (heard_s - asked_s) * MS_PER_S)
+        return _Heard(report, (answered_s - asked_s) * MS_PER_S)
 
 
 def _activity(session: str, node: str, before: _Heard | None, now: _Heard) -> Activity:
     report = now.report
     requests_per_s = stage_ms = power_w = emissions_g_per_s = None
     if before is not None:
-        passed_s = now.heard_s - before.heard_s
+        passed_s = report.clock_s - before.report.clock_s
         runs = report.runs - before.report.runs
         busy_ms = report.busy_ms - before.report.busy_ms
         energy_j = report.energy_j - before.report.energy_j

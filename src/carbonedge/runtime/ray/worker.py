@@ -153,6 +153,8 @@ class Report:
         As the session that started the worker knows it, its intensity that of now.
     requests
         That came in here, at the first stage of their plan, since the worker was started.
+    clock_s
+        By a clock of the worker's own: an answer may be long on its way.
     """
 
     incarnation: str
@@ -165,6 +167,7 @@ class Report:
     stage_ms: Mapping[tuple[int, int], float]
     node: Node
     requests: int = 0
+    clock_s: float = 0.0
 
 
 class _Session(NamedTuple):
@@ -311,6 +314,7 @@ class Worker:
             {operators: total / count for operators, (count, total) in self._lately.items()},
             self._node,
             self._requests,
+            time.monotonic(),
         )
 
     def _open(self, spec: StageSpec, package: Package) -> _Session:
