@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -177,6 +178,7 @@ def test_a_terminal_shows_the_nodes_until_ctrl_c(machines: Machines) -> None:
         seen = b""
         # The second time the first look has been painted over.
         while seen.count(b"round trip ms") < 2:
+            assert select.select([shown], [], [], WITHIN_S)[0]
             seen += os.read(shown, 4096)
         running.send_signal(signal.SIGINT)
         with contextlib.suppress(OSError):  # the end of a terminal
