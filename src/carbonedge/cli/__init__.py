@@ -18,6 +18,7 @@ from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
 from carbonedge.cli.split import split
 from carbonedge.cli.sweep import sweep
+from carbonedge.cli.top import top
 from carbonedge.cli.verify import verify
 from carbonedge.cli.version import print_version
 from carbonedge.exceptions import CarbonEdgeError
@@ -43,7 +44,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(meters, intensity, report),
+    *(top, meters, intensity, report),
 ):
     cli.add_command(command)
 

@@ -11,6 +11,7 @@ import click
 from carbonedge.cli.tables import print_comparison, progress
 from carbonedge.cluster import Cluster
 from carbonedge.experiments import compare
+from carbonedge.experiments.comparison import Remote
 from carbonedge.planning import ModelGraph, Profile
 from carbonedge.runtime.monitor import Monitor
 
@@ -35,6 +36,7 @@ def run_and_print(
     node_profiles: Mapping[str, Profile] | None = None,
     all_cuts: bool = False,
     monitor: Monitor | None = None,
+    remote: Remote | None = None,
 ) -> int:
     """Compare, print, and return the exit code."""
     with progress("requests", requests * (len(modes) + 1)) as advance:
@@ -51,6 +53,7 @@ def run_and_print(
             node_profiles=node_profiles,
             all_cuts=all_cuts,
             monitor=monitor,
+            remote=remote,
             advance=advance,
         )
     if as_json:

@@ -22,7 +22,8 @@ def to_stdout(least_width: int = 0) -> Console:
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     # Names are the user's: brackets and colons in them mean nothing to rich.
     console = Console(width=width, highlight=False, markup=False, emoji=False)
-    console.width = max(console.width, least_width)
+    if least_width:  # once set, a width no longer follows the terminal's
+        console.width = max(console.width, least_width)
     return console
 
 

@@ -7,6 +7,7 @@ import click
 from carbonedge.scheduling import Task
 
 __all__ = [
+    "address",
     "all_cuts",
     "as_json",
     "cluster_file",
@@ -21,6 +22,7 @@ __all__ = [
     "plot_file",
     "profiles",
     "requests",
+    "runtime",
     "slo_ms",
     "threads",
     "time_ms",
@@ -111,6 +113,20 @@ meter = click.option(
     metavar="METER",
     help="What counts energy: auto, or one that `carbonedge meters` lists, replay:FILE, or none: "
     "node power x time. In place of [meter] in the cluster file.",
+)
+runtime = click.option(
+    "--runtime",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the split runs: in this process, or under Ray on the machines of its nodes, which "
+    "needs the extra [ray].",
+)
+address = click.option(
+    "--address",
+    metavar="ADDRESS",
+    help="Of the Ray cluster, HOST:PORT; auto for the one on this machine. Without it a local Ray "
+    "is started, whose processes stand in for the nodes.",
 )
 ledger = click.option(
     "--ledger",

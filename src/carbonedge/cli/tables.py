@@ -125,6 +125,13 @@ def _how(comparison: Comparison) -> Iterator[str]:
     if len(methods) > 1:
         by_row = (f"{row.mode} {row.placement} {row.method}" for row in comparison.rows)
         yield f"The rows differ: {', '.join(by_row)}."
+    if comparison.runtime == "ray":
+        where = (
+            "a local Ray, whose processes on this machine stand in for the nodes"
+            if comparison.address is None
+            else f"the Ray at {comparison.address}"
+        )
+        yield f"The split ran under {where}; what was routed ran in this process."
 
 
 def print_plan(plan: Plan) -> None:

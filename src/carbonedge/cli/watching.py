@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from carbonedge.carbon.energy import Attribution, open_cluster_meter, open_meter
+from carbonedge.carbon.energy import (
+    Attribution,
+    cluster_meter_settings,
+    open_cluster_meter,
+    open_meter,
+)
 from carbonedge.carbon.intensity import (
     Signal,
     open_cluster_signal,
@@ -16,7 +22,7 @@ from carbonedge.carbon.intensity import (
 from carbonedge.cluster import Cluster
 from carbonedge.runtime.monitor import Monitor
 
-__all__ = ["read_cluster", "watched"]
+__all__ = ["meter_settings", "read_cluster", "watched"]
 
 NONE = "none"
 """Overrides the cluster file's table."""
@@ -69,13 +75,21 @@ def watched(
             opened.meter.close()
 
 
-def _meter(path: str, given: str | None) -> Attribution | None:
+def meter_settings(path: str, given: str | None) -> Mapping[str, Any] | None:
+    """What a machine opens the meter of a run by; see `watched`."""
     if given is None:
-        return open_cluster_meter(path)
+        return cluster_meter_settings(path)
     if given == NONE:
         return None
     kind, _, file = given.partition(":")
-    return Attribution(open_meter(kind, path=Path(file)) if file else open_meter(kind))
+    return {"kind": kind, "path": Path(file)} if file else {"kind": kind}
+
+
+def _meter(path: str, given: str | None) -> Attribution | None:
+    if given is None:
+        return open_cluster_meter(path)
+    settings = meter_settings(path, given)
+    return None if settings is None else Attribution(open_meter(**settings))
 
 
 def _signal(path: str, given: str | None) -> Signal | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections import Counter
@@ -29,16 +30,34 @@ from carbonedge.planning.session import open_session, quiet_options, run_session
 from carbonedge.runtime import InferenceSession
 from carbonedge.runtime.metering import Gauge, new_threads
 from carbonedge.runtime.monitor import Monitor, stands_in
+from carbonedge.runtime.ray.connection import Connection
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_S
 
-__all__ = ["Comparison", "Row", "compare"]
+__all__ = ["Comparison", "Remote", "Row", "compare"]
 
 MOST_SAMPLES = 8
 """Different inputs made up; more requests than that get them in turn."""
 
 Feed = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """That the split runs under Ray.
+
+    Parameters
+    ----------
+    address
+        Of the Ray cluster; ``None`` for a local one, started for it.
+    meter
+        What each machine opens a meter of its own by, as in ``[meter]`` of a cluster file;
+        ``None`` for node power x time.
+    """
+
+    address: str | None = None
+    meter: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +74,8 @@ class Row:
     node_use
         Share of requests (routed) or of compute time (split) by node, in %.
     latency_median_ms, latency_p95_ms
-        Of computing and of the links between stages, emulated; without the way to the
-        first node.
+        Of computing and of the links between stages, emulated but where the split ran on the
+        machines of its nodes; without the way to the first node.
     energy_j, emissions_g
         Per inference.
     method
@@ -99,6 +118,10 @@ class Comparison:
         Whether Ctrl-C ended it.
     time_source, energy_source, intensity_source
         How the figures of the rows came about, whichever of them; see `Footprint`.
+    runtime
+        ``"ray"`` where the split ran under Ray; else all ran in this process.
+    address
+        Of that Ray, but for a local one that was started for it.
     """
 
     model: str
@@ -109,6 +132,8 @@ class Comparison:
     time_source: str = ""
     energy_source: str = ""
     intensity_source: str = ""
+    runtime: str = "local"
+    address: str | None = None
 
     @property
     def faithful(self) -> bool:
@@ -131,6 +156,8 @@ class Comparison:
             "time_source": self.time_source,
             "energy_source": self.energy_source,
             "intensity_source": self.intensity_source,
+            "runtime": self.runtime,
+            "address": self.address,
         }
 
 
@@ -148,6 +175,7 @@ def compare(
     node_profiles: Mapping[str, Profile] | None = None,
     all_cuts: bool = False,
     monitor: Monitor | None = None,
+    remote: Remote | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Comparison:
     """Run requests in each mode, then through the split that suits one of them.
@@ -174,6 +202,8 @@ def compare(
         See `operator_costs`.
     monitor
         The meter, the signal and the ledger, with this cluster's intensities.
+    remote
+        Where the split runs; in this process when left out.
     advance
         Called after each request.
 
@@ -186,6 +216,8 @@ def compare(
     ------
     InfeasibleError
         If the nodes do not hold the model, or no plan meets the limits.
+    ClusterError
+        If there is no such Ray, or none of its machines is any of the nodes.
     """
     # Whole and split run in turn: neither may hold the cores that the other needs.
     options = taking_turns(quiet_options(threads))
@@ -193,36 +225,61 @@ def compare(
     cluster = monitor.cluster
     result = Comparison(model.summary())
     try:
-        planned, costs = given_costs(
-            "measured",
-            model,
-            cluster.nodes,
-            feed=feed,
-            profile=profile,
-            node_profiles=node_profiles,
-            all_cuts=all_cuts,
-            sess_options=options,
-        )
-        result.model = planned.summary()
-        result.plan = partition_for_mode(planned, cluster, split_mode, slo_ms=slo_ms, costs=costs)
-        with new_threads() as pool:
-            whole = open_session(model, sess_options=options)
-        asked = planned if profile or node_profiles else model
-        samples = [feed] if feed else _samples(asked, whole, requests)
-        feeds = [samples[number % len(samples)] for number in range(requests)]
-        routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
-        for mode in modes if routable else ():
-            _route(result, planned, monitor, costs, mode, whole, pool, feeds, advance)
-        with InferenceSession(
-            model,
-            cluster,
-            plan=result.plan,
-            sess_options=options,
-            meter=monitor.attribution,
-            intensity=monitor.signal,
-            ledger=monitor.ledger,
-        ) as session:
-            _split(result, split_mode, session, whole, feeds, advance)
+        with contextlib.ExitStack() as opened:
+            if remote is not None:
+                # Whether it is there is said before anything is measured.
+                connection = opened.enter_context(contextlib.closing(Connection(remote.address)))
+                connection.check_nodes(node.name for node in cluster.nodes)
+                result.runtime = "ray"
+                result.address = None if connection.local else connection.address
+            planned, costs = given_costs(
+                "measured",
+                model,
+                cluster.nodes,
+                feed=feed,
+                profile=profile,
+                node_profiles=node_profiles,
+                all_cuts=all_cuts,
+                sess_options=options,
+            )
+            result.model = planned.summary()
+            result.plan = partition_for_mode(
+                planned, cluster, split_mode, slo_ms=slo_ms, costs=costs
+            )
+            with new_threads() as pool:
+                whole = open_session(model, sess_options=options)
+            asked = planned if profile or node_profiles else model
+            samples = [feed] if feed else _samples(asked, whole, requests)
+            feeds = [samples[number % len(samples)] for number in range(requests)]
+            routable = any(node.memory_mb >= planned.memory_mb for node in cluster.nodes)
+            for mode in modes if routable else ():
+                _route(result, planned, monitor, costs, mode, whole, pool, feeds, advance)
+            where = (
+                {"meter": monitor.attribution}
+                if remote is None
+                else {
+                    "runtime": "ray",
+                    "address": remote.address,
+                    "meter": remote.meter,
+                    "feed": feed,
+                    "costs": costs,
+                    # It is this plan that is compared.
+                    "adaptation": None,
+                }
+            )
+            with InferenceSession(
+                model,
+                cluster,
+                plan=result.plan,
+                sess_options=options,
+                intensity=monitor.signal,
+                ledger=monitor.ledger,
+                **where,
+            ) as session:
+                try:
+                    _split(result, split_mode, session, whole, feeds, advance)
+                finally:
+                    result.plan = session.plan
     except KeyboardInterrupt:
         result.interrupted = True
     return result

@@ -15,8 +15,10 @@ from carbonedge.planning import ModelGraph, Plan
 from carbonedge.runtime.deployment import Deployed, Deployment
 from carbonedge.runtime.local import LocalStages
 from carbonedge.runtime.monitor import Monitor, stands_in
+from carbonedge.runtime.node_state import NodeState
 from carbonedge.runtime.placement import Placement
 from carbonedge.runtime.turns import taking_turns
+from carbonedge.runtime.versions import versions
 
 __all__ = ["LocalRuntime"]
 
@@ -52,6 +54,8 @@ class LocalRuntime:
     ) -> None:
         cluster, attribution = monitor.cluster, monitor.attribution
         self.plans = tuple(plans)
+        here = versions()
+        self.nodes = tuple(NodeState(node.name, versions=here) for node in cluster.nodes)
         self._deployment = Deployment(cluster.nodes, placement)
         if sum(len(plan.stages) for plan in plans) > 1:
             sess_options = taking_turns(sess_options)

@@ -27,6 +27,7 @@ from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.listening import Listening
 from carbonedge.runtime.local_runtime import LocalRuntime
 from carbonedge.runtime.monitor import Monitor
+from carbonedge.runtime.node_state import NodeState
 from carbonedge.runtime.placement import Placement, plans_for
 from carbonedge.runtime.session_options import settings_of
 
@@ -367,6 +368,18 @@ class InferenceSession:
         if self._runtime is not None:
             self._plans = self._runtime.plans or self._plans
         return self._plans
+
+    @property
+    def nodes(self) -> tuple[NodeState, ...]:
+        """All of the cluster, as they were last heard. Under runtime ``"local"`` this process
+        stands in for them: they answer, and only its versions are known.
+
+        Raises
+        ------
+        CarbonEdgeError
+            If the session is closed.
+        """
+        return self._open().nodes
 
     @property
     def footprint(self) -> Footprint:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from carbonedge.carbon.energy.attribution import Attribution, Portion
-from carbonedge.carbon.energy.choice import open_cluster_meter, open_meter
+from carbonedge.carbon.energy.choice import (
+    cluster_meter_settings,
+    open_cluster_meter,
+    open_meter,
+)
 from carbonedge.carbon.energy.codecarbon import CodeCarbonMeter
 from carbonedge.carbon.energy.meter import COMPONENTS, Counter, Meter
 from carbonedge.carbon.energy.model import ModelMeter
@@ -28,6 +32,7 @@ __all__ = [
     "ReplayMeter",
     "Together",
     "Window",
+    "cluster_meter_settings",
     "measure_idle_power_w",
     "open_cluster_meter",
     "open_meter",

@@ -9,7 +9,7 @@ import pkgutil
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from carbonedge.carbon.energy.attribution import Attribution, check_share_by
 from carbonedge.carbon.energy.meter import Meter
@@ -17,7 +17,14 @@ from carbonedge.carbon.energy.together import Together
 from carbonedge.carbon.settings import check_settings
 from carbonedge.exceptions import MeterUnavailableError
 
-__all__ = ["AUTOMATIC", "METERS", "maker", "open_cluster_meter", "open_meter"]
+__all__ = [
+    "AUTOMATIC",
+    "METERS",
+    "cluster_meter_settings",
+    "maker",
+    "open_cluster_meter",
+    "open_meter",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -64,16 +71,16 @@ def open_meter(kind: str, **settings: object) -> Meter:
     return make(**settings)
 
 
-def open_cluster_meter(path: str | os.PathLike[str]) -> Attribution | None:
-    """The meter that the table ``[meter]`` of a cluster file asks for, if it has one.
+def cluster_meter_settings(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The table ``[meter]`` of a cluster file, if it has one.
 
-    Its ``kind`` names it, ``share_by`` says how works that overlap share its energy; all else
-    are its settings, of which ``path`` starts from the file's folder.
+    Its ``kind`` names the meter, ``share_by`` says how works that overlap share its energy; all
+    else are its settings, of which ``path`` starts from the file's folder.
 
     Raises
     ------
-    ValueError, MeterUnavailableError
-        As `open_meter` and `Attribution` do, or because the table is none.
+    ValueError
+        Because the table is none.
     """
     path = Path(path)
     table = tomllib.loads(path.read_text(encoding="utf-8")).get("meter")
@@ -83,9 +90,23 @@ def open_cluster_meter(path: str | os.PathLike[str]) -> Attribution | None:
     if not is_settings:
         raise ValueError(f"{path}: meter is {table!r}: write [meter], and its kind below")
     settings = dict(table)
-    share_by = settings.pop("share_by", "cpu_time")
     if isinstance(settings.get("path"), str):
         settings["path"] = path.parent / settings["path"]
+    return settings
+
+
+def open_cluster_meter(path: str | os.PathLike[str]) -> Attribution | None:
+    """The meter that `cluster_meter_settings` ask for, if there are any.
+
+    Raises
+    ------
+    ValueError, MeterUnavailableError
+        As `open_meter` and `Attribution` do, or because the table is none.
+    """
+    settings = cluster_meter_settings(path)
+    if settings is None:
+        return None
+    share_by = settings.pop("share_by", "cpu_time")
     try:
         by = check_share_by(share_by)
         return Attribution(open_meter(**settings), by=by)

@@ -6,13 +6,14 @@ import logging
 import os
 import socket
 import threading
+import uuid
 from collections.abc import Iterable
 from types import ModuleType
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 
-__all__ = ["NAMESPACE", "Connection", "resource", "start_line"]
+__all__ = ["NAMESPACE", "Connection", "resource", "start_line", "worker_name", "worker_of"]
 
 NAMESPACE = "carbonedge"
 ENVIRONMENT = {
@@ -31,6 +32,8 @@ SHARE = 0.001
 _lock = threading.Lock()
 _users = 0
 """Sessions that use the Ray which one of them brought up here."""
+_given: str | None = None
+"""The address that they gave: Ray may know itself by another."""
 
 
 def resource(node: str) -> str:
@@ -41,6 +44,17 @@ def resource(node: str) -> str:
 def start_line(node: str, address: str = "HEAD:6379") -> str:
     """What makes a machine a node of a Ray cluster."""
     return f"ray start --address={address} --resources='{{\"{resource(node)}\": 1}}'"
+
+
+def worker_name(session: str, node: str) -> str:
+    """What Ray calls a worker; another one each time."""
+    return f"carbonedge:{session}:{uuid.uuid4().hex[:4]}:{node}"
+
+
+def worker_of(name: str) -> tuple[str, str] | None:
+    """The session and the node of a worker, by Ray's name; ``None`` for what is no worker."""
+    kind, *parts = name.split(":", 3)
+    return (parts[0], parts[2]) if kind == "carbonedge" and len(parts) == 3 else None
 
 
 class Connection:
@@ -59,6 +73,8 @@ class Connection:
         The module.
     local
         Whether workers are on this machine, all of them, whatever it offers.
+    address
+        Of this Ray.
 
     Raises
     ------
@@ -83,6 +99,7 @@ class Connection:
                 self.local = address is None
                 self._connect(address)
             _users += self._counted
+            self.address: str = self.ray.get_runtime_context().gcs_address
 
     def check_nodes(self, nodes: Iterable[str]) -> list[str]:
         """Those that have a machine now.
@@ -121,22 +138,26 @@ class Connection:
             "log_to_driver": False,
             "logging_level": logging.ERROR,
         }
+        global _given
+        _given = address
         if address is None:
-            # Workers take no CPUs by Ray's count: how busy nodes are decides the scheduler.
-            self.ray.init(num_cpus=0, include_dashboard=False, **options)
+            # Without an address Ray would take one that it finds on this machine. Workers take
+            # no CPUs by its count: how busy nodes are decides the scheduler.
+            self.ray.init(address="local", num_cpus=0, include_dashboard=False, **options)
             return
         try:
             _check_reachable(address)
             self.ray.init(address=address, **options)
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             raise ClusterError(
-                f"there is no Ray at {address!r}: {str(error).splitlines()[0]}; start one with "
-                "`ray start --head`, and give its address"
+                f"there is no Ray at {address!r}: {str(error).splitlines()[0].rstrip('.')}; start "
+                "one with `ray start --head`, and give its address; where it asks for a token, "
+                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
             ) from error
 
     def _check_same(self, address: str) -> None:
         there = self.ray.get_runtime_context().gcs_address
-        if address not in ("auto", there):
+        if address not in ("auto", there, _given):
             raise CarbonEdgeError(
                 f"this process is connected to the Ray at {there!r}, not {address!r}: a process "
                 "has one; close the sessions that use it first"

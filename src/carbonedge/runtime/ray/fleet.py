@@ -13,16 +13,17 @@ from carbonedge.carbon.energy.attribution import ShareBy
 from carbonedge.cluster import Cluster, Node
 from carbonedge.exceptions import CarbonEdgeError, ClusterError, MeterUnavailableError
 from carbonedge.runtime.listening import Listening
-from carbonedge.runtime.ray.connection import NAMESPACE, SHARE, Connection, resource
-from carbonedge.runtime.ray.member import Member
-from carbonedge.runtime.ray.worker import (
-    CONTROL,
-    LOADING,
-    Greeting,
-    Worker,
-    versions,
+from carbonedge.runtime.ray.connection import (
+    NAMESPACE,
+    SHARE,
+    Connection,
+    resource,
+    worker_name,
 )
+from carbonedge.runtime.ray.member import Member
+from carbonedge.runtime.ray.worker import CONTROL, LOADING, Greeting, Worker
 from carbonedge.runtime.session_options import Settings
+from carbonedge.runtime.versions import versions
 from carbonedge.units import MS_PER_S
 
 __all__ = ["Fleet"]
@@ -139,13 +140,13 @@ class Fleet:
     def _worker(self, node: Node) -> Any:
         pinned = {} if self._connection.local else {resource(node.name): SHARE}
         return self._kind.options(
-            name=f"carbonedge:{self._session}:{uuid.uuid4().hex[:4]}:{node.name}",
+            name=worker_name(self._session, node.name),
             namespace=NAMESPACE,
             num_cpus=0,
             resources=pinned,
             max_restarts=-1,
             max_concurrency=node.parallelism + QUEUED,
-        ).remote(node, self._settings)
+        ).remote(node, self._settings, stands_in=self._connection.local)
 
     def _gather(self) -> None:
         """Hear all nodes once; those that do not answer are waited for no longer than given."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from carbonedge.carbon import Metered
 from carbonedge.cluster import Node
+from carbonedge.runtime.node_state import NodeState
 from carbonedge.runtime.ray.worker import Greeting, Report
 
 __all__ = ["Member"]
@@ -46,3 +47,19 @@ class Member:
     round_trip_ms: float = 0.0
     heard_s: float = 0.0
     asked: tuple[Any, float] | None = None
+
+    @property
+    def state(self) -> NodeState:
+        """What users see of it."""
+        report, versions = self.report, {} if self.greeting is None else self.greeting.versions
+        if report is None:
+            return NodeState(self.node.name, self.down, versions=versions)
+        return NodeState(
+            self.node.name,
+            self.down,
+            report.load,
+            report.memory_free_mb,
+            report.queue,
+            self.round_trip_ms,
+            versions,
+        )

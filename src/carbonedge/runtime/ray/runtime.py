@@ -19,6 +19,7 @@ from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
 from carbonedge.runtime.listening import Listening
 from carbonedge.runtime.monitor import Monitor, stands_in
+from carbonedge.runtime.node_state import NodeState
 from carbonedge.runtime.placement import Placement, plans_for
 from carbonedge.runtime.ray.conductor import Conductor
 from carbonedge.runtime.ray.connection import Connection
@@ -137,6 +138,11 @@ class RayRuntime:
     def plans(self) -> tuple[Plan, ...]:
         """Those that are up."""
         return tuple(one.plan for one in self._deployment.up)
+
+    @property
+    def nodes(self) -> tuple[NodeState, ...]:
+        """How they are."""
+        return tuple(member.state for member in self._fleet.members.values())
 
     @property
     def members(self) -> Mapping[str, Member]:

@@ -27,6 +27,7 @@ from carbonedge.runtime.metering import Gauge, new_threads
 from carbonedge.runtime.session_options import Settings
 from carbonedge.runtime.sizes import bytes_of
 from carbonedge.runtime.turns import taking_turns
+from carbonedge.runtime.versions import versions
 from carbonedge.units import BYTES_PER_MB, MS_PER_S
 
 __all__ = [
@@ -40,7 +41,6 @@ __all__ = [
     "StageTaken",
     "TooLargeError",
     "Worker",
-    "versions",
 ]
 
 CONTROL, LOADING = "control", "loading"
@@ -145,11 +145,16 @@ class Report:
     queue
         Requests that wait for a stage here or run in it.
     runs, busy_ms, energy_j
-        Of all stages since the worker was started.
+        Of all stages since the worker was started. Where another machine stands in for the
+        node, times are the node's own, and so is energy by its power.
     stage_ms
         Mean time lately, by operators.
     node
         As the session that started the worker knows it, its intensity that of now.
+    requests
+        That came in here, at the first stage of their plan, since the worker was started.
+    clock_s
+        By a clock of the worker's own: an answer may be long on its way.
     """
 
     incarnation: str
@@ -161,6 +166,8 @@ class Report:
     energy_j: float
     stage_ms: Mapping[tuple[int, int], float]
     node: Node
+    requests: int = 0
+    clock_s: float = 0.0
 
 
 class _Session(NamedTuple):
@@ -173,18 +180,30 @@ class Worker:
     """Becomes a Ray actor on the machine of a node.
 
     Stages run in the threads of the actor, as many at once as the node's `parallelism`.
+
+    Parameters
+    ----------
+    node
+        As in the cluster.
+    settings
+        Of the sessions of its stages.
+    stands_in
+        Whether this machine only stands in for the node's.
     """
 
-    def __init__(self, node: Node, settings: Settings) -> None:
+    def __init__(self, node: Node, settings: Settings, *, stands_in: bool = False) -> None:
         self._node = node
         self._settings = settings
+        self._speed = node.speed if stands_in else 1.0
         self._incarnation = uuid.uuid4().hex
         self._load = LoadGauge()
+        self._last_load = self._load.read()
         self._attribution: Attribution | None = None
         self._slots = threading.Semaphore(node.parallelism)
         self._lock = threading.Lock()
         self._stages: dict[str, tuple[StageSpec, _Session]] = {}
         self._queue = 0
+        self._requests = 0
         self._runs = 0
         self._busy_ms = 0.0
         self._energy_j = 0.0
@@ -265,25 +284,38 @@ class Worker:
         return on, (*taken, StageTaken(began_s, time_ms, portions[0], mb))
 
     def report(self, intensity_g_per_kwh: float | None = None) -> Report:
-        """Say how the node is; the one who asks says the intensity there."""
+        """Say how the node is to its session, which says the intensity there."""
         with self._lock:
-            load, memory_free_mb = self._load.read()
+            self._last_load = self._load.read()
             if intensity_g_per_kwh is not None:
                 self._node = dataclasses.replace(
                     self._node, intensity_g_per_kwh=intensity_g_per_kwh
                 )
-            lately, self._lately = self._lately, {}
-            return Report(
-                self._incarnation,
-                load,
-                memory_free_mb,
-                self._queue,
-                self._runs,
-                self._busy_ms,
-                self._energy_j,
-                {operators: total / count for operators, (count, total) in lately.items()},
-                self._node,
-            )
+            report = self._report()
+            self._lately = {}
+            return report
+
+    def tell(self) -> Report:
+        """Say the same to anyone, with the load of the last report: the next one is as if
+        nobody had asked.
+        """
+        with self._lock:
+            return self._report()
+
+    def _report(self) -> Report:
+        return Report(
+            self._incarnation,
+            self._last_load.load,
+            self._last_load.memory_free_mb,
+            self._queue,
+            self._runs,
+            self._busy_ms,
+            self._energy_j,
+            {operators: total / count for operators, (count, total) in self._lately.items()},
+            self._node,
+            self._requests,
+            time.monotonic(),
+        )
 
     def _open(self, spec: StageSpec, package: Package) -> _Session:
         with self._lock:
@@ -327,26 +359,15 @@ class Worker:
                 self._queue -= 1
 
     def _count(self, spec: StageSpec, time_ms: float, portion: Portion | None) -> None:
-        modelled_j = self._node.power_w * time_ms / MS_PER_S
+        node_ms = time_ms / self._speed
+        modelled_j = self._node.power_w * node_ms / MS_PER_S
         with self._lock:
+            self._requests += spec.operators[0] == 0
             self._runs += 1
-            self._busy_ms += time_ms
+            self._busy_ms += node_ms
             self._energy_j += modelled_j if portion is None else portion.energy_j
             count, total_ms = self._lately.get(spec.operators, (0, 0.0))
             self._lately[spec.operators] = (count + 1, total_ms + time_ms)
-
-
-def versions() -> dict[str, str]:
-    """Of what ought to be the same on all machines."""
-    import onnxruntime
-
-    import carbonedge
-
-    return {
-        "onnxruntime": onnxruntime.__version__,
-        "carbonedge": carbonedge.__version__,
-        "python": platform.python_version(),
-    }
 
 
 def _host() -> str:
