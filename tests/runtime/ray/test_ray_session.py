@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import models
 import numpy as np
 import pytest
 from hard_models import HARD, hard_model
@@ -215,7 +217,14 @@ left = [p.name() for p in psutil.Process().children(recursive=True)]
 threads = [t.name for t in threading.enumerate() if t.name.startswith("carbonedge")]
 print(json.dumps([there, ray.is_initialized(), left, threads]))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    paths = [os.environ.get("PYTHONPATH"), str(Path(models.__file__).parent)]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     there, still, left, threads = json.loads(done.stdout)
     assert there
     assert not still

@@ -92,7 +92,7 @@ class Connection:
         with _lock:
             self._counted = _users > 0 or not self.ray.is_initialized()
             if self.ray.is_initialized():
-                self.local = address is None and _users > 0
+                self.local = address is None and _users > 0 and _given is None
                 if address is not None:
                     self._check_same(address)
             else:
