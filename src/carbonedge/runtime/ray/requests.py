@@ -228,7 +228,7 @@ class Requests:
 
     def _finish(self, request: Request, passed: Any) -> Answer:
         elapsed_ms = (time.perf_counter() - request.sent_s) * MS_PER_S
-        received, runs = passed
+        _, received, runs = passed
         deployed = request.deployed
         assert deployed is not None, "it was sent"
         # What lies in Ray's store cannot be written to, and stays there while it is held.
