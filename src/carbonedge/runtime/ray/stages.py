@@ -11,7 +11,7 @@ from carbonedge.planning import ModelGraph, Plan
 from carbonedge.planning.packing import pack
 from carbonedge.runtime.local import Taken
 from carbonedge.runtime.ray.member import Member
-from carbonedge.runtime.ray.worker import LOADING, StageSpec, StageTaken
+from carbonedge.runtime.ray.worker import LOADING, StageSpec
 from carbonedge.runtime.stages import models_of, nodes_of, ways_of
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -165,26 +165,24 @@ class RayStages:
         began_s, elapsed_ms
             By the clocks here: the nodes' need not agree.
         """
-        said = [StageTaken(*run) for run in runs]
-        times_ms = [run.time_ms for run in said]
+        # Every request pays for every line here, as in `Accounting.account`.
+        _, times_ms, portions, mbs = (list(column) for column in zip(*runs, strict=True))
         if self._scaled:
             times_ms = [
                 time_ms / node.speed for time_ms, node in zip(times_ms, self.nodes, strict=True)
             ]
         # Between a request's stages lie as many ways, and one more, as there are stages.
-        leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(said) + 1)
+        leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(runs) + 1)
         transfers = []
         for k, way in enumerate(self._ways):
-            if k + 1 < len(said):
-                mb = said[k].mb
-                time_ms = (
-                    way.link.latency_ms + mb * MEGABITS_PER_MB / way.link.bandwidth_mbps * MS_PER_S
-                )
-                cost = (time_ms, mb * way.link.energy_j_per_mb)
+            if k + 1 < len(runs):
+                link, mb = way.link, mbs[k]
+                time_ms = link.latency_ms + mb * MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
+                cost = (time_ms, mb * link.energy_j_per_mb)
             else:
                 cost = way.cost({**feed, **tensors})
             transfers.append(cost if self._scaled else (leg_ms, cost[1]))
-        return Taken(began_s, times_ms, [run.portion for run in said], transfers)
+        return Taken(began_s, times_ms, portions, transfers)
 
     def drop(self) -> None:
         """Let the workers forget the stages."""
