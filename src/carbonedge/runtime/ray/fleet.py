@@ -88,7 +88,9 @@ class Fleet:
         self._heard = heard
         self._changed = changed
         self._session = uuid.uuid4().hex[:8]
-        self._kind = self._ray.remote(concurrency_groups={CONTROL: 1, LOADING: 1})(Worker)
+        self._kind = self._ray.remote(
+            concurrency_groups={CONTROL: 1, LOADING: 1}, enable_task_events=False
+        )(Worker)
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._closed = threading.Event()

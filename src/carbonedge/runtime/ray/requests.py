@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections import deque
@@ -58,8 +57,7 @@ class Requests:
         self._deployment = deployment
         self._fleet = fleet
         self._why_none = why_none
-        self._waiting = 0
-        self._nobody_waits = threading.Condition()
+        self._awaited = _Awaited()
         self._closed = False
 
     def new(self, feed: Mapping[str, Any], slo_ms: float | None, timeout_s: float) -> Request:
@@ -69,9 +67,8 @@ class Requests:
 
     def close(self) -> None:
         """Take no more requests, and wait a while for those that somebody waits for."""
-        with self._nobody_waits:
-            self._nobody_waits.wait_for(lambda: self._waiting == 0, GRACE_S)
-            self._closed = True
+        self._awaited.wait_for_none(GRACE_S)
+        self._closed = True
 
     def answer(self, request: Request) -> Answer:
         """Send a request and wait for its answer.
@@ -87,7 +84,7 @@ class Requests:
         CarbonEdgeError
             If Ray has no room for it, or the session is closed.
         """
-        with self._awaited():
+        with self._awaited:
             while True:
                 self._send(request)
                 answer = self._wait(request)
@@ -97,7 +94,7 @@ class Requests:
 
     async def answer_async(self, request: Request) -> Answer:
         """Send a request and wait for it, without holding up the event loop."""
-        with self._awaited():
+        with self._awaited:
             while True:
                 if self._deployment.up:
                     self._send(request)
@@ -156,7 +153,7 @@ class Requests:
         first = window.popleft()
         if isinstance(first, Exception):
             raise first
-        with self._awaited():
+        with self._awaited:
             try:
                 while True:
                     answer = self._wait(first)
@@ -171,17 +168,6 @@ class Requests:
             except BaseException:
                 self._take_back(first)
                 raise
-
-    @contextlib.contextmanager
-    def _awaited(self) -> Iterator[None]:
-        with self._nobody_waits:
-            self._waiting += 1
-        try:
-            yield
-        finally:
-            with self._nobody_waits:
-                self._waiting -= 1
-                self._nobody_waits.notify_all()
 
     def _is_lost(self, request: Request) -> bool:
         return request.deployed is None or request.deployed.lost is not None
@@ -228,7 +214,7 @@ class Requests:
 
     def _finish(self, request: Request, passed: Any) -> Answer:
         elapsed_ms = (time.perf_counter() - request.sent_s) * MS_PER_S
-        received, runs = passed
+        _, received, runs = passed
         deployed = request.deployed
         assert deployed is not None, "it was sent"
         # What lies in Ray's store cannot be written to, and stays there while it is held.
@@ -270,6 +256,29 @@ class Requests:
             f"the request was not answered within {request.timeout_s:g} s: {why}; it may be sent "
             "again, or given a longer timeout_s"
         )
+
+
+class _Awaited:
+    """Counts those who wait within."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._none:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._none:
+            self._count -= 1
+            if self._count == 0:
+                self._none.notify_all()
+
+    def wait_for_none(self, timeout_s: float) -> None:
+        """Until nobody waits, at most for so long."""
+        with self._none:
+            self._none.wait_for(lambda: self._count == 0, timeout_s)
 
 
 def _own(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from carbonedge.planning import ModelGraph, Plan
 from carbonedge.planning.packing import pack
 from carbonedge.runtime.local import Taken
 from carbonedge.runtime.ray.member import Member
-from carbonedge.runtime.ray.worker import LOADING, StageSpec, StageTaken
+from carbonedge.runtime.ray.worker import LOADING, StageSpec
 from carbonedge.runtime.stages import models_of, nodes_of, ways_of
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -94,6 +93,7 @@ class RayStages:
                 memory_mb[self.nodes[k].name],
             )
             self._specs.append(spec)
+        self._route = tuple(spec.identity for spec in self._specs)
         self._calls: list[Callable[[Any], Any]] = []
 
     def load(self) -> None:
@@ -120,10 +120,7 @@ class RayStages:
             for member in waiting.values():
                 if member.down is not None:
                     raise NodeLostError(member.node.name)
-        self._calls = [
-            functools.partial(member.actor.run.remote, spec.identity)
-            for member, spec in zip(self._members, self._specs, strict=True)
-        ]
+        self._calls = [member.actor.run.remote for member in self._members]
 
     def warm_up(self, feed: Mapping[str, Any]) -> None:
         """Answer a request that nobody waits for.
@@ -144,7 +141,7 @@ class RayStages:
 
     def send(self, feed: Mapping[str, Any]) -> Any:
         """Start a request; Ray's reference to what comes of it."""
-        passed: Any = (dict(feed), ())
+        passed: Any = (self._route, dict(feed), ())
         for call in self._calls:
             passed = call(passed)
         return passed
@@ -153,7 +150,7 @@ class RayStages:
         self,
         feed: Mapping[str, Any],
         tensors: Mapping[str, Any],
-        runs: Sequence[StageTaken],
+        runs: Sequence[tuple[Any, ...]],
         began_s: float,
         elapsed_ms: float,
     ) -> Taken:
@@ -164,11 +161,12 @@ class RayStages:
         feed, tensors
             What went in, and what came out.
         runs
-            What the stages say.
+            What the stages say: each a `StageTaken`.
         began_s, elapsed_ms
             By the clocks here: the nodes' need not agree.
         """
-        times_ms = [run.time_ms for run in runs]
+        # Every request pays for every line here, as in `Accounting.account`.
+        _, times_ms, portions, mbs = (list(column) for column in zip(*runs, strict=True))
         if self._scaled:
             times_ms = [
                 time_ms / node.speed for time_ms, node in zip(times_ms, self.nodes, strict=True)
@@ -178,15 +176,13 @@ class RayStages:
         transfers = []
         for k, way in enumerate(self._ways):
             if k + 1 < len(runs):
-                mb = runs[k].mb
-                time_ms = (
-                    way.link.latency_ms + mb * MEGABITS_PER_MB / way.link.bandwidth_mbps * MS_PER_S
-                )
-                cost = (time_ms, mb * way.link.energy_j_per_mb)
+                link, mb = way.link, mbs[k]
+                time_ms = link.latency_ms + mb * MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
+                cost = (time_ms, mb * link.energy_j_per_mb)
             else:
                 cost = way.cost({**feed, **tensors})
             transfers.append(cost if self._scaled else (leg_ms, cost[1]))
-        return Taken(began_s, times_ms, [run.portion for run in runs], transfers)
+        return Taken(began_s, times_ms, portions, transfers)
 
     def drop(self) -> None:
         """Let the workers forget the stages."""
