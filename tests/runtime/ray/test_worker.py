@@ -15,11 +15,13 @@ from remote import FEED, MODEL, NODES, wait_for
 from ticking_meter import TickingMeter
 
 from carbonedge import MeterUnavailableError, ModelError, load_model
+from carbonedge.carbon.energy import Portion
 from carbonedge.planning import split
 from carbonedge.planning.packing import Package, pack
 from carbonedge.runtime.ray.worker import (
     StageMissingError,
     StageSpec,
+    StageTaken,
     TooLargeError,
     Worker,
 )
@@ -43,9 +45,12 @@ def worker() -> Worker:
 
 
 def test_stages_one_after_another_answer_as_the_whole_does(worker: Worker) -> None:
-    passed = worker.run("one", (FEED, ()))
-    assert set(passed[0]) == set(FIRST.outputs)
-    tensors, taken = worker.run("two", passed)
+    passed = worker.run((("one", "two"), FEED, ()))
+    assert passed[0] == ("two",)
+    assert set(passed[1]) == set(FIRST.outputs)
+    to_come, tensors, runs = worker.run(passed)
+    taken = [StageTaken(*run) for run in runs]
+    assert to_come == ()
     [expected] = onnxruntime.InferenceSession(MODEL.SerializeToString()).run(None, FEED)
     np.testing.assert_allclose(tensors["y"], expected, rtol=1e-6)
     assert [run.portion for run in taken] == [None, None]
@@ -56,7 +61,7 @@ def test_stages_one_after_another_answer_as_the_whole_does(worker: Worker) -> No
 
 def test_what_later_stages_and_the_user_need_is_passed_on(worker: Worker) -> None:
     worker.load(spec("both", FIRST, ("x", *FIRST.outputs)), pack(FIRST))
-    tensors, _ = worker.run("both", (FEED, ()))
+    _, tensors, _ = worker.run((("both",), FEED, ()))
     assert tensors.keys() == {"x", *FIRST.outputs}
     assert tensors["x"] is FEED["x"]
 
@@ -64,15 +69,15 @@ def test_what_later_stages_and_the_user_need_is_passed_on(worker: Worker) -> Non
 def test_a_stage_that_is_not_held_is_missing(worker: Worker) -> None:
     worker.drop(["one", "never there"])
     with pytest.raises(StageMissingError, match="node 'a' holds no stage 'one'"):
-        worker.run("one", (FEED, ()))
-    worker.run("two", ({FIRST.outputs[0]: FEED["x"]}, ()))
+        worker.run((("one",), FEED, ()))
+    worker.run((("two",), {FIRST.outputs[0]: FEED["x"]}, ()))
 
 
 def test_plans_share_the_session_of_a_stage_and_the_last_lets_it_go(worker: Worker) -> None:
     nonsense = Package(b"no model", None)
     worker.load(spec("again", FIRST, FIRST.outputs), nonsense)
     worker.drop(["one"])
-    worker.run("again", (FEED, ()))
+    worker.run((("again",), FEED, ()))
     worker.drop(["again"])
     with pytest.raises(ModelError, match="cannot load the model"):
         worker.load(spec("once more", FIRST, FIRST.outputs), nonsense)
@@ -97,7 +102,7 @@ def test_weights_in_files_of_their_own_come_along(tmp_path: Path) -> None:
         file.unlink()
     worker = Worker(NODES["a"], Settings())
     worker.load(spec("whole", whole, ("y",)), package)
-    tensors, _ = worker.run("whole", (FEED, ()))
+    _, tensors, _ = worker.run((("whole",), FEED, ()))
     [expected] = onnxruntime.InferenceSession(MODEL.SerializeToString()).run(None, FEED)
     np.testing.assert_allclose(tensors["y"], expected, rtol=1e-6)
 
@@ -106,7 +111,7 @@ def test_what_waits_and_what_was_run_is_reported(worker: Worker) -> None:
     before = worker.report()
     assert (before.queue, before.runs, before.busy_ms, before.energy_j) == (0, 0, 0.0, 0.0)
     for _ in range(3):
-        worker.run("one", (FEED, ()))
+        worker.run((("one",), FEED, ()))
     report = worker.report(250.0)
     assert report.runs == 3
     assert report.energy_j == pytest.approx(NODES["a"].power_w * report.busy_ms / 1000)
@@ -131,11 +136,11 @@ def test_as_many_stages_run_at_once_as_the_node_has_room_for(
 
     monkeypatch.setattr("carbonedge.runtime.ray.worker.run_session", slow)
     with ThreadPoolExecutor(3) as threads:
-        runs = [threads.submit(worker.run, "one", (FEED, ())) for _ in range(3)]
+        runs = [threads.submit(worker.run, (("one",), FEED, ())) for _ in range(3)]
         wait_for(lambda: worker.report().queue == 3)
         assert worker.report().runs == 0
         go.set()
-        assert [len(run.result()[1]) for run in runs] == [1, 1, 1]
+        assert [len(run.result()[2]) for run in runs] == [1, 1, 1]
     assert (worker.report().queue, worker.report().runs) == (0, 3)
 
 
@@ -147,9 +152,8 @@ def test_a_meter_of_the_machine_counts_each_run(monkeypatch: pytest.MonkeyPatch)
     metered = worker.meter("ticking", "quota")
     assert metered == ("measured", "ticking (package-0), shared by quota")
     worker.load(spec("one", FIRST, FIRST.outputs), pack(FIRST))
-    _, [run] = worker.run("one", (FEED, ()))
-    assert run.portion is not None
-    assert run.portion.energy_j == 1.0
+    _, _, [run] = worker.run((("one",), FEED, ()))
+    assert StageTaken(*run).portion == Portion(cpu_j=1.0)
     assert worker.report().energy_j == 1.0
 
 
