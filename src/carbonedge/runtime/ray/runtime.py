@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from carbonedge.carbon import Accounting
@@ -118,7 +118,7 @@ class RayRuntime:
             self._deployment,
             look=self._look,
             plans=self._plans,
-            move=None if placement.kind == "replicated" else self._move,
+            move=None if plan is not None or placement.kind == "replicated" else self._move,
             put_up=self._put_up,
             lacks=self._observed.lacks,
             adaptation=adaptation,
@@ -182,6 +182,7 @@ class RayRuntime:
     def update(self, name: str, intensity_g_per_kwh: float) -> None:
         """Count a node's energy at this intensity from now on, and plan with it."""
         self._intensities.set(name, intensity_g_per_kwh)
+        self._observe(self._fleet.members[name])
 
     def close(self) -> None:
         """Stop the workers, and Ray where it was started for them, when the requests that are
@@ -201,12 +202,16 @@ class RayRuntime:
         assert greeting is not None, "it was met"
         busy = {host for one in self._deployment.up for host in map(self._host, one.nodes)}
         self._observed.hear(name, report, alone=greeting.host not in busy)
+        self._observe(member)
+
+    def _observe(self, member: Member) -> None:
+        """Let plans be chosen by how a node is now."""
         self._deployment.observe(
             dataclasses.replace(
                 member.node,
-                load=report.load,
+                load=0.0 if member.report is None else member.report.load,
                 network_latency_ms=member.round_trip_ms,
-                intensity_g_per_kwh=self._g_per_kwh(name),
+                intensity_g_per_kwh=self._g_per_kwh(member.node.name),
             )
         )
 
@@ -230,9 +235,10 @@ class RayRuntime:
             lambda placement: plans_for(placement, self._planned, view.cluster, costs=view.costs)
         )
 
-    def _move(self, plan: Plan, view: View, requests_per_s: float) -> list[Plan]:
-        assert self._adaptation is not None, "it asks"
-        horizon_s = self._adaptation.horizon_s
+    def _move(self, plans: Sequence[Plan], view: View, requests_per_s: float) -> list[Plan]:
+        """Those to put up instead, where it pays to leave each of these."""
+        adaptation = self._adaptation
+        assert adaptation is not None, "it asks"
 
         def moved(placement: Placement) -> Replan:
             objective, slo_ms = objective_for_mode(
@@ -242,16 +248,23 @@ class RayRuntime:
                 slo_ms=None if placement.chooses else placement.slo_ms,
                 costs=view.costs,
             )
-            return replan(
-                plan,
-                self._planned,
-                view.cluster,
-                horizon_s=horizon_s,
-                requests_per_s=requests_per_s,
-                objective=objective,
-                slo_ms=slo_ms,
-                costs=view.costs,
-            )
+            if slo_ms is not None and slo_ms != placement.slo_ms:
+                # The mode's own, which moves with every figure: nobody asked for it.
+                slo_ms *= 1 + adaptation.tolerance
+            for plan in plans:
+                found = replan(
+                    plan,
+                    self._planned,
+                    view.cluster,
+                    horizon_s=adaptation.horizon_s,
+                    requests_per_s=requests_per_s,
+                    objective=objective,
+                    slo_ms=slo_ms,
+                    costs=view.costs,
+                )
+                if not found.moved:
+                    break
+            return found
 
         found = self._meeting_slo(moved)
         logger.info("%s: %s", "moving" if found.moved else "staying", found.why)
