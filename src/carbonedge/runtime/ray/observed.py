@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from carbonedge.cluster import Cluster
 from carbonedge.planning import OperatorCosts, Plan
+from carbonedge.planning.infeasible import ROUNDING
 from carbonedge.runtime.ray.worker import Report
 
 __all__ = ["Observed", "View"]
@@ -51,7 +52,7 @@ class View:
 
     def holds(self, plan: Plan) -> bool:
         """Whether all nodes of a plan are among these, and have the memory."""
-        memory_mb = {node.name: node.memory_mb for node in self.cluster.nodes}
+        memory_mb = {node.name: node.memory_mb * (1 + ROUNDING) for node in self.cluster.nodes}
         return all(stage.memory_mb <= memory_mb.get(stage.node, -1.0) for stage in plan.stages)
 
     def drift(self, other: View) -> float:
