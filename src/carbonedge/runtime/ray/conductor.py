@@ -11,7 +11,6 @@ from carbonedge.exceptions import CarbonEdgeError, InfeasibleError
 from carbonedge.planning import Plan
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
-from carbonedge.runtime.ray.fleet import Fleet
 from carbonedge.runtime.ray.observed import View
 from carbonedge.runtime.ray.stages import NodeLostError
 from carbonedge.runtime.ray.worker import TooLargeError
@@ -31,8 +30,8 @@ class Conductor:
 
     Parameters
     ----------
-    fleet, deployment
-        The nodes, and the plans that are up.
+    deployment
+        The plans that are up.
     look
         The cluster of the nodes that answer, as it is now.
     plans
@@ -50,7 +49,6 @@ class Conductor:
 
     def __init__(
         self,
-        fleet: Fleet,
         deployment: Deployment,
         *,
         look: Callable[[], View],
@@ -60,7 +58,6 @@ class Conductor:
         lacks: Callable[[str, float], None],
         adaptation: Adaptation | None,
     ) -> None:
-        self._fleet = fleet
         self._deployment = deployment
         self._look = look
         self._plans = plans

@@ -114,7 +114,6 @@ class RayRuntime:
             connection.close()
             raise
         self._conductor = Conductor(
-            self._fleet,
             self._deployment,
             look=self._look,
             plans=self._plans,
