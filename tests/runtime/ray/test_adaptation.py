@@ -198,7 +198,7 @@ def test_nothing_moves_where_it_does_not_pay_or_hardly_anything_has_changed(
     caplog: pytest.LogCaptureFixture, expected: list[np.ndarray]
 ) -> None:
     """Without requests no move pays; with them, only what changed by more than the tolerance."""
-    with caplog.at_level(logging.INFO, logger="carbonedge"), open_remote() as session:
+    with caplog.at_level(logging.DEBUG, logger="carbonedge"), open_remote() as session:
         [answer] = session.run(None, layered.feed(0))
         np.testing.assert_allclose(answer, expected[0], rtol=1e-4, atol=1e-5)
         time.sleep(0.7)

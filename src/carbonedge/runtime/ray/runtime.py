@@ -181,7 +181,8 @@ class RayRuntime:
     def update(self, name: str, intensity_g_per_kwh: float) -> None:
         """Count a node's energy at this intensity from now on, and plan with it."""
         self._intensities.set(name, intensity_g_per_kwh)
-        self._observe(self._fleet.members[name])
+        member = self._fleet.members[name]
+        self._observe(member, 0.0 if member.report is None else member.report.load)
 
     def close(self) -> None:
         """Stop the workers, and Ray where it was started for them, when the requests that are
@@ -200,15 +201,25 @@ class RayRuntime:
         assert report is not None, "it was heard"
         assert greeting is not None, "it was met"
         busy = {host for one in self._deployment.up for host in map(self._host, one.nodes)}
-        self._observed.hear(name, report, alone=greeting.host not in busy)
-        self._observe(member)
+        beside = self._beside(member)
+        # Before there are plans it is workers that start which load a machine, and what loads one
+        # that stands for several nodes loads them all alike.
+        alone = bool(busy) and len(beside) == 1 and greeting.host not in busy
+        self._observed.hear(name, report, alone=alone)
+        for one in beside:
+            self._observe(one, report.load)
 
-    def _observe(self, member: Member) -> None:
+    def _beside(self, member: Member) -> list[Member]:
+        """The nodes that the machine of one stands for."""
+        host = self._host(member.node.name)
+        return [one for name, one in self._fleet.members.items() if self._host(name) == host]
+
+    def _observe(self, member: Member, load: float) -> None:
         """Let plans be chosen by how a node is now."""
         self._deployment.observe(
             dataclasses.replace(
                 member.node,
-                load=0.0 if member.report is None else member.report.load,
+                load=load,
                 network_latency_ms=member.round_trip_ms,
                 intensity_g_per_kwh=self._g_per_kwh(member.node.name),
             )
@@ -266,9 +277,10 @@ class RayRuntime:
             return found
 
         found = self._meeting_slo(moved)
-        logger.info("%s: %s", "moving" if found.moved else "staying", found.why)
         if not found.moved:
+            logger.debug("staying: %s", found.why)
             return []
+        logger.info("moving: %s", found.why)
         return self._plans(view) if self._placement.chooses else [found.plan]
 
     def _meeting_slo(self, find: Callable[[Placement], _Found]) -> _Found:
