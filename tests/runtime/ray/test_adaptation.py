@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -17,8 +18,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from carbonedge import InferenceSession, Plan
+from carbonedge import InferenceSession, Plan, Stage, load_model
 from carbonedge.carbon.footprint import together
+from carbonedge.planning import OperatorCosts, operator_costs
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.listening import Listening
 from carbonedge.runtime.ray.connection import Connection
@@ -44,9 +46,21 @@ def expected() -> list[np.ndarray]:
     return [whole.run(None, layered.feed(number))[0] for number in range(17)]
 
 
+@functools.cache
+def costs() -> OperatorCosts:
+    return operator_costs(load_model(layered.MODEL), layered.cluster().nodes, "measured")
+
+
 def open_remote(share: float = 2.0, **arguments: Any) -> InferenceSession:
-    chosen = {"costs": "measured", "adaptation": QUICKLY, "listening": LISTENING, **arguments}
-    return InferenceSession(layered.MODEL, layered.cluster(share), runtime="ray", **chosen)
+    return InferenceSession(
+        layered.MODEL,
+        layered.cluster(share),
+        runtime="ray",
+        costs=costs(),
+        adaptation=QUICKLY,
+        listening=LISTENING,
+        **arguments,
+    )
 
 
 def runtime(session: InferenceSession) -> RayRuntime:
@@ -213,11 +227,38 @@ def test_a_node_that_slows_is_left(expected: list[np.ndarray]) -> None:
     dirtier.
     """
     with open_remote() as session:
-        assert nodes_of(session.plan) == "a"
+        session.update("b", intensity_g_per_kwh=800.0)
         with Clients(session, expected, alone=1) as clients:
             time.sleep(2.0)
             assert nodes_of(session.plan) == "a"
-            with slowed(worker_pid(session, "a"), 0.1):
+            with slowed(worker_pid(session, "a"), 0.03):
                 wait_for(lambda: "a" not in nodes_of(session.plan))
         assert clients.errors == []
         assert clients.answers == session.footprint.inferences
+
+
+def test_plans_of_a_front_give_way_to_those_of_another(expected: list[np.ndarray]) -> None:
+    """Of nodes that are alike the cleanest alone makes the front, until its grid turns dirty."""
+    with open_remote(placement="auto") as session:
+        assert [nodes_of(plan) for plan in session.plans] == ["a"]
+        with Clients(session, expected, alone=1, many=1) as clients:
+            time.sleep(0.5)
+            session.update("a", intensity_g_per_kwh=DIRTY)
+            wait_for(lambda: "a" not in {nodes_of(plan) for plan in session.plans})
+            session.update("a", intensity_g_per_kwh=100.0)
+            wait_for(lambda: "a" in {nodes_of(plan) for plan in session.plans})
+        assert clients.errors == []
+        assert clients.answers == session.footprint.inferences
+
+
+def test_a_plan_of_the_users_own_stays_whatever_drifts(expected: list[np.ndarray]) -> None:
+    stage = Stage("a", 0, 2 * layered.DEPTH, 1.0, 1.0, 1.0)
+    given = Plan((stage,), (), 1.0, 1.0, 1.0, 1.0, True, 0.0, "latency", "macs")
+    with (
+        open_remote(plan=given) as session,
+        Clients(session, expected, alone=1) as clients,
+    ):
+        session.update("a", intensity_g_per_kwh=DIRTY)
+        time.sleep(2.0)
+        assert session.plans == (given,)
+    assert clients.errors == []
