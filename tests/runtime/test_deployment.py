@@ -123,6 +123,11 @@ def test_a_plan_is_scheduled_for_what_it_is_predicted_to_cost() -> None:
     assert decision.latency_ms == pytest.approx(plan.latency_ms)
     assert decision.energy_j == pytest.approx(plan.energy_j)
     assert decision.emissions_g == pytest.approx(plan.emissions_g)
+    after = made.take(made.task(None), time.monotonic())
+    assert after is not None
+    assert after[1] is not None
+    # While the first is in one stage, the second may be in the other.
+    assert after[1].latency_ms == pytest.approx(1.5 * plan.latency_ms)
 
 
 def test_the_way_to_a_plan_counts_and_intensities_of_all_its_nodes_do() -> None:

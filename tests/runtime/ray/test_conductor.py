@@ -165,6 +165,21 @@ def test_replicas_stay_while_others_go_and_come() -> None:
         scene.conductor.close()
 
 
+def test_what_could_not_be_put_up_is_tried_again_though_other_plans_are_up() -> None:
+    scene = Scene("replicated")
+    scene.wanted = lambda view: [plan(name) for name in view.factors]
+    scene.conductor.start()
+    try:
+        scene.lose("b")
+        wait_for(lambda: scene.up == ["a", "c"])
+        scene.troubles = [CarbonEdgeError("not now")]
+        scene.lose()
+        wait_for(lambda: sorted(scene.up) == ["a", "b", "c"])
+        assert scene.troubles == []
+    finally:
+        scene.conductor.close()
+
+
 def test_what_was_left_is_dropped_when_it_has_answered_its_last_request(adaptive: Scene) -> None:
     adaptive.conductor.start()
     found = adaptive.deployment.take(adaptive.deployment.task(None), time.monotonic())
