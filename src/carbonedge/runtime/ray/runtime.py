@@ -91,6 +91,7 @@ class RayRuntime:
         self._placement = placement
         self._plan = plan
         self._adaptation = adaptation
+        self._late = False
         self._intensities = Lookup(self._cluster.nodes, monitor.signal)
         self._accountings: dict[tuple[object, ...], Accounting] = {}
         self._counting = threading.Lock()
@@ -259,8 +260,10 @@ class RayRuntime:
                 costs=view.costs,
             )
             if slo_ms is not None and slo_ms != placement.slo_ms:
-                # The mode's own, which moves with every figure: nobody asked for it.
+                # The mode's own, which moves with every figure: nobody asked for just that.
                 slo_ms *= 1 + adaptation.tolerance
+                if placement.slo_ms is not None and not placement.chooses:
+                    slo_ms = min(slo_ms, placement.slo_ms)
             for plan in plans:
                 found = replan(
                     plan,
@@ -287,13 +290,17 @@ class RayRuntime:
         """What meets the latency asked for, or else the best without: late is better than not."""
         placement = self._placement
         try:
-            return find(placement)
+            found = find(placement)
         except InfeasibleError as error:
             # In the beginning the user can still ask for something else.
             if placement.slo_ms is None or not self._conductor.started:
                 raise
-            logger.warning("going on above slo_ms=%g: %s", placement.slo_ms, error)
+            if not self._late:
+                logger.warning("going on above slo_ms=%g: %s", placement.slo_ms, error)
+            self._late = True
             return find(dataclasses.replace(placement, slo_ms=None))
+        self._late = False
+        return found
 
     def _put_up(self, plan: Plan) -> Deployed:
         stages = RayStages(
