@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -254,6 +255,24 @@ def test_when_nothing_fits_it_is_said_and_nothing_stays_behind(scene: Scene) -> 
     with pytest.raises(InfeasibleError, match="no plan fits its nodes: node 'c' has 20 MB"):
         scene.conductor.start()
     assert scene.held == []
+
+
+def test_what_is_left_for_several_plans_holds_what_some_of_them_took(scene: Scene) -> None:
+    """Each plan takes 50 MB of its nodes: of b, where 20 MB are left, 70 MB may be taken."""
+    scene.wanted = lambda view: [plan("ab"), plan("cb")] if view.holds(big) else [plan("ab")]
+    big = dataclasses.replace(plan("b"), stages=(Stage("b", 0, 4, 1, 1, 1, 80.0),))
+    put_up = scene.conductor._put_up
+
+    def second_is_too_large(one: Plan) -> Deployed:
+        if one == plan("cb"):
+            raise TooLargeError("b", 50.0, 20.0)
+        return put_up(one)
+
+    scene.conductor._put_up = second_is_too_large
+    scene.conductor.start()
+    assert scene.up == ["ab"] == scene.held
+    nodes = {node.name: node for node in scene.conductor._look().cluster.nodes}
+    assert nodes["b"].memory_mb == pytest.approx(70.0, rel=1e-3)
 
 
 def test_a_node_lost_at_the_start_is_gone_without(scene: Scene) -> None:

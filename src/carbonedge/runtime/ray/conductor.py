@@ -42,7 +42,7 @@ class Conductor:
     put_up
         Brings a plan to its nodes, ready to answer.
     lacks
-        Told which node had only so many MB free for a stage that takes more.
+        Told which node has only so many MB for all plans together.
     adaptation
         When plans change for another reason than nodes that go or come; ``None`` for never.
     """
@@ -138,6 +138,7 @@ class Conductor:
         if wanted and self._look().factors.keys() <= self._decided.factors.keys():
             return
         self._unsettled = True
+        self._retire()  # what lost a node need not be in the way
         self._regroup()
         self._unsettled = False
 
@@ -155,7 +156,6 @@ class Conductor:
                 self._woken.clear()
             except TooLargeError as error:
                 self._say(str(error))
-                self._lacks(error.node, error.free_mb)
             if self._closed.is_set():
                 return
         raise InfeasibleError(f"no plan fits its nodes: {self._why}")
@@ -181,7 +181,6 @@ class Conductor:
             self._say(f"node {error} was lost while a stage was brought to it")
         except TooLargeError as error:
             self._say(str(error))
-            self._lacks(error.node, error.free_mb)
 
     def _settle(self, view: View, plans: Sequence[Plan]) -> None:
         """Put plans up beside those that are, hand over to them, and leave the others."""
@@ -192,9 +191,12 @@ class Conductor:
                 if plan.identity not in standing:
                     new.append(self._put_up(plan))
                     standing[plan.identity] = new[-1]
-        except BaseException:
+        except BaseException as error:
             for one in new:
                 one.stages.drop()
+            if isinstance(error, TooLargeError):
+                there = [standing[plan.identity] for plan in plans if plan.identity in standing]
+                self._lacks(error.node, error.free_mb + _held_mb(there, error.node))
             raise
         up = [standing[plan.identity] for plan in plans]
         self._deployment.replace(up)
@@ -212,3 +214,9 @@ class Conductor:
         if why != self._why:
             logger.warning("%s", why)
         self._why = why
+
+
+def _held_mb(deployed: Sequence[Deployed], node: str) -> float:
+    """What the stages of plans take on a node; one of several plans is one session there."""
+    stages = [stage for one in deployed for stage in one.plan.stages if stage.node == node]
+    return sum({(stage.start, stage.stop): stage.memory_mb for stage in stages}.values())

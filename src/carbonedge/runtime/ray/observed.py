@@ -140,7 +140,7 @@ class Observed:
             heard.lacked_mb = float("inf")
 
     def lacks(self, name: str, memory_mb: float) -> None:
-        """A stage of this size did not fit the node, until it has more memory free."""
+        """A node has no more than this, until it says that more is free."""
         heard = self._nodes[name]
         heard.lacked_mb = min(heard.lacked_mb, memory_mb)
 
