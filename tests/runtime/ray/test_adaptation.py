@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import itertools
@@ -81,10 +82,16 @@ def wait_for(condition: Callable[[], object], within_s: float = 60.0) -> None:
 
 
 class Clients:
-    """Ask without pause, one after another and pipelined, and check every answer."""
+    """Ask without pause, one after another, pipelined, and on event loops; check every answer."""
 
     def __init__(
-        self, session: InferenceSession, expected: list[np.ndarray], *, alone: int, many: int = 0
+        self,
+        session: InferenceSession,
+        expected: list[np.ndarray],
+        *,
+        alone: int,
+        many: int = 0,
+        looped: int = 0,
     ) -> None:
         self._session = session
         self._expected = expected
@@ -93,7 +100,7 @@ class Clients:
         self.took_ms: list[tuple[float, float]] = []
         self.answers = 0
         self._lock = threading.Lock()
-        targets = [self._ask] * alone + [self._ask_many] * many
+        targets = [self._ask] * alone + [self._ask_many] * many + [self._ask_looped] * looped
         self._threads = [threading.Thread(target=self._guarded, args=(t,)) for t in targets]
 
     def __enter__(self) -> Self:
@@ -126,6 +133,18 @@ class Clients:
         answers = self._session.run_many(None, map(layered.feed, feeds))
         for number, [answer] in enumerate(answers):
             self._check(number, answer)
+
+    def _ask_looped(self) -> None:
+        async def ask() -> None:
+            for first in itertools.count():
+                if self._stop.is_set():
+                    return
+                numbers = (first, first + 1)
+                asked = [self._session.run_async(None, layered.feed(number)) for number in numbers]
+                for number, [answer] in zip(numbers, await asyncio.gather(*asked), strict=True):
+                    self._check(number, answer)
+
+        asyncio.run(ask())
 
     def _check(self, number: int, answer: np.ndarray) -> None:
         np.testing.assert_allclose(answer, self._expected[number % 17], rtol=1e-4, atol=1e-5)
@@ -168,7 +187,7 @@ def test_a_switch_under_load_fails_no_request_answers_none_twice_and_leaves_noth
     with open_remote(0.6) as session:
         assert set(nodes_of(session.plan)) == {"a", "b"}  # no node holds the whole
         left = []
-        with Clients(session, expected, alone=3, many=1) as clients:
+        with Clients(session, expected, alone=2, many=1, looped=1) as clients:
             time.sleep(1.0)
             began = time.perf_counter()
             for name, g_per_kwh, nodes in (

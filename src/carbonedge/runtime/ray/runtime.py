@@ -13,7 +13,7 @@ from carbonedge.carbon import Accounting
 from carbonedge.carbon.energy.attribution import ShareBy
 from carbonedge.carbon.footprint import NODE_TIME, STAND_IN_TIME
 from carbonedge.carbon.lookup import Lookup
-from carbonedge.exceptions import InfeasibleError
+from carbonedge.exceptions import ClusterError, InfeasibleError
 from carbonedge.planning import ModelGraph, OperatorCosts, Plan, Replan, objective_for_mode, replan
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
@@ -237,6 +237,9 @@ class RayRuntime:
 
     def _look(self) -> View:
         up = self._fleet.up()
+        if not up:
+            reasons = "; ".join(f"{name}: {one.down}" for name, one in self.members.items())
+            raise ClusterError(f"no node answers ({reasons})")
         return self._observed.view(up, {name: self._g_per_kwh(name) for name in up})
 
     def _plans(self, view: View) -> list[Plan]:
