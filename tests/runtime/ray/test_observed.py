@@ -125,6 +125,8 @@ def test_what_all_nodes_are_off_by_makes_no_other_node_look_better() -> None:
     assert view(seen).factors == {"a": 2.0, "b": 2.0, "c": 2.0}
     run(seen, "a", 5.0, 5.0, 5.0)
     assert view(seen).factors == {"a": 5.0, "b": 2.0, "c": 2.0}
+    run(seen, "a", *[1.5] * 5)  # it was busy in the beginning, or still cold
+    assert view(seen).factors == {"a": 1.5, "b": 1.5, "c": 1.5}
 
 
 def test_the_load_of_others_makes_a_node_slower_where_none_of_our_stages_runs() -> None:

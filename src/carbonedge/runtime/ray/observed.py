@@ -127,8 +127,8 @@ class Observed:
         if planned_ms > 0:
             heard.factors.append(sum(report.stage_ms.values()) / speed / planned_ms)
             heard.ran_s = self._clock()
-            if len(heard.factors) == FEWEST and heard.first is None:
-                heard.first = statistics.median_low(heard.factors)
+            if len(heard.factors) >= FEWEST:
+                heard.least = min(heard.least, statistics.median_low(heard.factors))
         # The first report after a stage has gone, or a worker has started, still tells of it.
         heard.alone = heard.alone + 1 if alone else 0
         if heard.alone == 2:
@@ -176,20 +176,20 @@ class Observed:
         return factor / (1 - min(heard.load, MOST_LOAD)) if heard.alone > 1 else factor
 
     def _usual(self) -> float:
-        """What nodes are off by at first."""
-        first = [heard.first for heard in self._nodes.values() if heard.first is not None]
-        return statistics.median_low(first) if first else 1.0
+        """What nodes are off by at their best."""
+        least = [heard.least for heard in self._nodes.values() if heard.least < float("inf")]
+        return statistics.median_low(least) if least else 1.0
 
 
 @dataclasses.dataclass(slots=True)
 class _Heard:
-    """What is known of a node: of its last runs and the first how much longer they took than
-    planned, when that was, how many reports ago a stage was there, the load then made by
-    others, and the memory that a stage did not find.
+    """What is known of a node: how much longer than planned its last runs took, and runs at
+    best, when the last was, for how many reports no stage has been there, the load that others
+    make, and the memory that a stage did not find.
     """
 
     factors: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=REPORTS))
-    first: float | None = None
+    least: float = float("inf")
     ran_s: float = 0.0
     alone: int = 0
     load: float = 0.0
