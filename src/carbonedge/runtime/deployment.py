@@ -23,6 +23,9 @@ ANY_TASK = Task(cpu_cores=0.0, memory_mb=0.0)
 """What a request needs beyond the stages, which are there: that a node is busy makes it slower,
 and refuses nothing."""
 MOST_LOAD = 1.0
+FORGET_S = 30.0
+"""A plan that took no request for so long is expected to take as long as planned again: one that
+was slow for a while would else never be tried again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +40,8 @@ class Deployed:
         Requests that it has and has not answered.
     lost
         Why it answers nothing any more; ``None`` while it does.
+    used_s
+        When it last took a request or answered one, by the monotonic clock.
     """
 
     plan: Plan
@@ -44,6 +49,7 @@ class Deployed:
     accounting: Accounting
     under_way: int = 0
     lost: str | None = None
+    used_s: float = 0.0
 
     @property
     def nodes(self) -> list[str]:
@@ -80,6 +86,8 @@ class Deployment:
         self._task = dataclasses.replace(ANY_TASK, slo_ms=slo_ms)
         self._changed = threading.Condition()
         self._up: tuple[Deployed, ...] = ()
+        self._left: list[Deployed] = []
+        self._down: Mapping[str, str] = {}
         self._scheduler: Scheduler | None = None
         self._by_name: dict[str, Deployed] = {}
         self.answered = 0
@@ -90,17 +98,30 @@ class Deployment:
         return self._up
 
     def replace(self, deployed: Sequence[Deployed]) -> None:
-        """Hand all further requests to these."""
+        """Hand all further requests to these, but for those that have lost a node meanwhile."""
         with self._changed:
-            self._keep(deployed)
+            kept = [one for one in deployed if not self._loses(one)]
+            self._left += [one for one in deployed if one not in (*kept, *self._up, *self._left)]
+            self._keep(kept)
 
-    def withdraw(self, lost: Mapping[str, str]) -> None:
-        """Hand no more requests to plans with any of these nodes, of which it is said why."""
+    def withdraw(self, down: Mapping[str, str]) -> None:
+        """Hand no more requests to plans with any of these nodes, of which it is said why, until
+        it is said anew which there are.
+        """
         with self._changed:
-            for one in self._up:
-                one.lost = next((lost[node] for node in one.nodes if node in lost), one.lost)
-            if any(one.lost is not None for one in self._up):
-                self._keep([one for one in self._up if one.lost is None])
+            self._down = down
+            for one in self._left:
+                self._loses(one)
+            kept = [one for one in self._up if not self._loses(one)]
+            if len(kept) < len(self._up):
+                self._keep(kept)
+
+    def finished(self) -> list[Deployed]:
+        """Those that take no requests any more and owe no answer, each only once."""
+        with self._changed:
+            done = [one for one in self._left if one.under_way == 0 or one.lost is not None]
+            self._left = [one for one in self._left if one not in done]
+            return done
 
     def task(self, slo_ms: float | None) -> Task:
         """A request that tolerates this latency, where it says so.
@@ -143,9 +164,11 @@ class Deployment:
             if self._scheduler is None:
                 deployed, decision = self._up[0], None
             else:
+                self._forget(self._scheduler)
                 decision = self._scheduler.schedule(task)
                 deployed = self._by_name[decision.node]
             deployed.under_way += 1
+            deployed.used_s = time.monotonic()
             return deployed, decision
 
     def give_back(
@@ -154,12 +177,16 @@ class Deployment:
         """A request is no longer under way; where it was answered, in how long but for waiting."""
         with self._changed:
             deployed.under_way -= 1
+            deployed.used_s = time.monotonic()
             self.answered += elapsed_ms is not None
             if decision is None:
                 return
             assert self._scheduler is not None, "it decided"
-            took_ms = decision.latency_ms if elapsed_ms is None else elapsed_ms
-            self._scheduler.complete(decision, took_ms)
+            if elapsed_ms is None:
+                # What it was expected to take teaches nothing.
+                power_w = _as_node(deployed, self._nodes).power_w
+                elapsed_ms = decision.energy_j / power_w * MS_PER_S
+            self._scheduler.complete(decision, elapsed_ms)
 
     def observe(self, node: Node) -> None:
         """A node has changed: its load, intensity_g_per_kwh or network_latency_ms."""
@@ -182,10 +209,26 @@ class Deployment:
         with self._changed:
             self._changed.wait(timeout_s)
 
+    def _loses(self, deployed: Deployed) -> bool:
+        """Whether a plan has lost a node, now or before."""
+        if deployed.lost is None:
+            down = self._down
+            deployed.lost = next((down[node] for node in deployed.nodes if node in down), None)
+        return deployed.lost is not None
+
+    def _forget(self, scheduler: Scheduler) -> None:
+        """Expect what was planned of plans that took no request for long."""
+        now_s = time.monotonic()
+        for one in self._up:
+            if one.under_way == 0 and now_s - one.used_s > FORGET_S:
+                one.used_s = now_s
+                scheduler.update(one.name, avg_time_ms=one.plan.latency_ms)
+
     def _keep(self, deployed: Sequence[Deployed]) -> None:
         gone = [one for one in self._up if one not in deployed]
         come = [one for one in deployed if one not in self._up]
         self._up = tuple(deployed)
+        self._left += gone
         if self._placement.chooses:
             self._tell(gone, come)
         self._changed.notify_all()
@@ -215,7 +258,7 @@ def _as_node(deployed: Deployed, nodes: Mapping[str, Node]) -> Node:
     plan = deployed.plan
     among = [nodes[name] for name in dict.fromkeys(deployed.nodes)]
     if len(among) == 1:
-        return dataclasses.replace(among[0], avg_time_ms=plan.latency_ms)
+        return dataclasses.replace(among[0], name=deployed.name, avg_time_ms=plan.latency_ms)
     emissions_g = sum(
         stage_emissions_g(nodes[stage.node], stage.energy_j, stage.time_ms) for stage in plan.stages
     ) + sum(
@@ -231,5 +274,5 @@ def _as_node(deployed: Deployed, nodes: Mapping[str, Node]) -> Node:
         load=max(node.load for node in among),
         network_latency_ms=among[0].network_latency_ms,
         avg_time_ms=plan.latency_ms,
-        parallelism=len(plan.stages),
+        parallelism=len(among) * min(node.parallelism for node in among),
     )

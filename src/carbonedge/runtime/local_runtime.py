@@ -90,13 +90,15 @@ class LocalRuntime:
             )
             for plan, stages in zip(plans, put_up, strict=True)
         ]
-        self._nodes = {node.name: node for node in nodes}
+        self._nodes = {node.name: node for node in [*nodes, *ends]}
         self._deployment.replace(self._deployed)
+        self._known = self._intensities.latest
 
     def answer(
         self, feed: Mapping[str, Any], *, slo_ms: float | None, timeout_s: float, run_options: Any
     ) -> Answer:
         """Answer one request; it takes the time it takes."""
+        self._observe()
         taken = self._deployment.take(self._deployment.task(slo_ms), time.monotonic())
         assert taken is not None, "plans here stay up"
         deployed, decision = taken
@@ -140,9 +142,17 @@ class LocalRuntime:
     def update(self, name: str, intensity_g_per_kwh: float) -> None:
         """Count a node's energy at this intensity from now on, and choose by it."""
         self._intensities.set(name, intensity_g_per_kwh)
-        self._deployment.observe(
-            dataclasses.replace(self._nodes[name], intensity_g_per_kwh=intensity_g_per_kwh)
-        )
+        self._observe()
+
+    def _observe(self) -> None:
+        """Choose by the intensities of now."""
+        known = self._intensities.known(time.time())
+        if known is self._known:
+            return
+        self._known = known
+        for name, node in self._nodes.items():
+            g_per_kwh = known.by_node[name].g_per_kwh
+            self._deployment.observe(dataclasses.replace(node, intensity_g_per_kwh=g_per_kwh))
 
     def close(self) -> None:
         """Nothing: the stages go when nobody has this runtime any more."""

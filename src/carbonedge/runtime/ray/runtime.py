@@ -6,14 +6,14 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from carbonedge.carbon import Accounting
 from carbonedge.carbon.energy.attribution import ShareBy
 from carbonedge.carbon.footprint import NODE_TIME, STAND_IN_TIME
 from carbonedge.carbon.lookup import Lookup
-from carbonedge.exceptions import InfeasibleError
+from carbonedge.exceptions import ClusterError, InfeasibleError
 from carbonedge.planning import ModelGraph, OperatorCosts, Plan, Replan, objective_for_mode, replan
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
@@ -92,6 +92,7 @@ class RayRuntime:
         self._placement = placement
         self._plan = plan
         self._adaptation = adaptation
+        self._late = False
         self._intensities = Lookup(self._cluster.nodes, monitor.signal)
         self._accountings: dict[tuple[object, ...], Accounting] = {}
         self._counting = threading.Lock()
@@ -115,7 +116,6 @@ class RayRuntime:
             connection.close()
             raise
         self._conductor = Conductor(
-            self._fleet,
             self._deployment,
             look=self._look,
             plans=self._plans,
@@ -188,6 +188,8 @@ class RayRuntime:
     def update(self, name: str, intensity_g_per_kwh: float) -> None:
         """Count a node's energy at this intensity from now on, and plan with it."""
         self._intensities.set(name, intensity_g_per_kwh)
+        member = self._fleet.members[name]
+        self._observe(member, 0.0 if member.report is None else member.report.load)
 
     def close(self) -> None:
         """Stop the workers, and Ray where it was started for them, when the requests that are
@@ -206,13 +208,27 @@ class RayRuntime:
         assert report is not None, "it was heard"
         assert greeting is not None, "it was met"
         busy = {host for one in self._deployment.up for host in map(self._host, one.nodes)}
-        self._observed.hear(name, report, alone=greeting.host not in busy)
+        beside = self._beside(member)
+        # Before there are plans it is workers that start which load a machine, and what loads one
+        # that stands for several nodes loads them all alike.
+        alone = bool(busy) and len(beside) == 1 and greeting.host not in busy
+        self._observed.hear(name, report, alone=alone)
+        for one in beside:
+            self._observe(one, report.load)
+
+    def _beside(self, member: Member) -> list[Member]:
+        """The nodes that the machine of one stands for."""
+        host = self._host(member.node.name)
+        return [one for name, one in self._fleet.members.items() if self._host(name) == host]
+
+    def _observe(self, member: Member, load: float) -> None:
+        """Let plans be chosen by how a node is now."""
         self._deployment.observe(
             dataclasses.replace(
                 member.node,
-                load=report.load,
+                load=load,
                 network_latency_ms=member.round_trip_ms,
-                intensity_g_per_kwh=self._g_per_kwh(name),
+                intensity_g_per_kwh=self._g_per_kwh(member.node.name),
             )
         )
 
@@ -227,6 +243,9 @@ class RayRuntime:
 
     def _look(self) -> View:
         up = self._fleet.up()
+        if not up:
+            reasons = "; ".join(f"{name}: {one.down}" for name, one in self.members.items())
+            raise ClusterError(f"no node answers ({reasons})")
         return self._observed.view(up, {name: self._g_per_kwh(name) for name in up})
 
     def _plans(self, view: View) -> list[Plan]:
@@ -236,9 +255,10 @@ class RayRuntime:
             lambda placement: plans_for(placement, self._planned, view.cluster, costs=view.costs)
         )
 
-    def _move(self, plan: Plan, view: View, requests_per_s: float) -> list[Plan]:
-        assert self._adaptation is not None, "it asks"
-        horizon_s = self._adaptation.horizon_s
+    def _move(self, plans: Sequence[Plan], view: View, requests_per_s: float) -> list[Plan]:
+        """Those to put up instead, where it pays to leave each of these."""
+        adaptation = self._adaptation
+        assert adaptation is not None, "it asks"
 
         def moved(placement: Placement) -> Replan:
             objective, slo_ms = objective_for_mode(
@@ -248,34 +268,48 @@ class RayRuntime:
                 slo_ms=None if placement.chooses else placement.slo_ms,
                 costs=view.costs,
             )
-            return replan(
-                plan,
-                self._planned,
-                view.cluster,
-                horizon_s=horizon_s,
-                requests_per_s=requests_per_s,
-                objective=objective,
-                slo_ms=slo_ms,
-                costs=view.costs,
-            )
+            if slo_ms is not None and slo_ms != placement.slo_ms:
+                # The mode's own, which moves with every figure: nobody asked for just that.
+                slo_ms *= 1 + adaptation.tolerance
+                if placement.slo_ms is not None and not placement.chooses:
+                    slo_ms = min(slo_ms, placement.slo_ms)
+            for plan in plans:
+                found = replan(
+                    plan,
+                    self._planned,
+                    view.cluster,
+                    horizon_s=adaptation.horizon_s,
+                    requests_per_s=requests_per_s,
+                    objective=objective,
+                    slo_ms=slo_ms,
+                    costs=view.costs,
+                )
+                if not found.moved:
+                    break
+            return found
 
         found = self._meeting_slo(moved)
-        logger.info("%s: %s", "moving" if found.moved else "staying", found.why)
         if not found.moved:
+            logger.debug("staying: %s", found.why)
             return []
+        logger.info("moving: %s", found.why)
         return self._plans(view) if self._placement.chooses else [found.plan]
 
     def _meeting_slo(self, find: Callable[[Placement], _Found]) -> _Found:
         """What meets the latency asked for, or else the best without: late is better than not."""
         placement = self._placement
         try:
-            return find(placement)
+            found = find(placement)
         except InfeasibleError as error:
             # In the beginning the user can still ask for something else.
             if placement.slo_ms is None or not self._conductor.started:
                 raise
-            logger.warning("going on above slo_ms=%g: %s", placement.slo_ms, error)
+            if not self._late:
+                logger.warning("going on above slo_ms=%g: %s", placement.slo_ms, error)
+            self._late = True
             return find(dataclasses.replace(placement, slo_ms=None))
+        self._late = False
+        return found
 
     def _put_up(self, plan: Plan) -> Deployed:
         stages = RayStages(

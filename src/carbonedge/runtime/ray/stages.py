@@ -185,10 +185,9 @@ class RayStages:
         return Taken(began_s, times_ms, portions, transfers)
 
     def drop(self) -> None:
-        """Let the workers forget the stages."""
+        """Let the workers forget the stages, also those that are silent and may come back."""
         for member, spec in zip(self._members, self._specs, strict=True):
-            if member.down is None:
-                member.actor.drop.options(concurrency_group=LOADING).remote([spec.identity])
+            member.actor.drop.options(concurrency_group=LOADING).remote([spec.identity])
 
     def _check(self, ref: Any, member: Member) -> None:
         errors = self._ray.exceptions
