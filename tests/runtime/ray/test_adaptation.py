@@ -221,7 +221,7 @@ def test_a_switch_under_load_fails_no_request_answers_none_twice_and_leaves_noth
 def is_gone(session: InferenceSession, actor: Any, identity: str) -> bool:
     ray = runtime(session)._ray
     try:
-        ray.get(actor.run.remote(identity, (layered.feed(0), ())))
+        ray.get(actor.run.remote(((identity,), layered.feed(0), ())))
     except StageMissingError:
         return True
     return False

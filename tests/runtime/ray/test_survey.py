@@ -75,7 +75,7 @@ def test_who_looks_takes_nothing_from_the_session_that_listens() -> None:
     worker = working(B, 4)
     load = worker.report().load
     for _ in range(3):
-        worker.run("one", (FEED, ()))
+        worker.run((("one",), FEED, ()))
     told = worker.tell()
     assert (told.load, told.runs, told.requests) == (load, 3, 3)
     assert dataclasses.replace(worker.tell(), clock_s=told.clock_s) == told
