@@ -20,7 +20,7 @@ from carbonedge.runtime.placement import Placement
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.runtime.versions import versions
 
-__all__ = ["LocalRuntime"]
+__all__ = ["Answer", "LocalRuntime"]
 
 Answer = tuple[dict[str, Any], Footprint]
 
