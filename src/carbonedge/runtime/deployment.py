@@ -59,7 +59,7 @@ class Deployed:
 
     @property
     def name(self) -> str:
-        """Its node, of which the whole model runs there, else the plan's identity."""
+        """Its node, where the whole model runs there, else the plan's identity."""
         return self.plan.stages[0].node if len(self.plan.stages) == 1 else self.plan.identity
 
 

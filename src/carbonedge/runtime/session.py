@@ -441,7 +441,7 @@ class InferenceSession:
     def _begin(
         self, output_names: Sequence[str] | None
     ) -> tuple[LocalRuntime | RayRuntime, Sequence[str]]:
-        # Another thread may close the session meanwhile: this request is still answered.
+        # Another thread may close the session meanwhile: this request has what it needs.
         runtime = self._open()
         names = output_names or self._output_names
         for name in names:
