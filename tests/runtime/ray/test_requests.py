@@ -184,6 +184,16 @@ def test_the_first_of_many_times_out_in_its_time_while_no_plan_is_up(scene: Scen
     assert one.under_way == 0
 
 
+def test_answers_that_came_in_time_may_be_taken_late(scene: Scene) -> None:
+    scene.deployment.replace([scene.up("a")])
+    made = (scene.new(number, timeout_s=0.3) for number in range(4))
+    answers = scene.requests.answer_many(made, 4)
+    numbers = [next(answers)[0]["y"]]
+    time.sleep(0.4)
+    numbers += [tensors["y"] for tensors, _ in answers]
+    assert numbers == [0, 1, 2, 3]
+
+
 def test_many_that_lose_a_node_wait_for_each_other_where_the_rest_is_slow() -> None:
     """On the node that is left only two at a time meet the latency."""
     scene = Scene(Placement("replicated", scoring="constrained", slo_ms=70.0))

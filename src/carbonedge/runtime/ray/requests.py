@@ -150,7 +150,8 @@ class Requests:
 
     def _send(self, request: Request, *, wait: bool = True) -> None:
         """Hand a request to a plan; where none is up, wait for one or leave it unsent."""
-        self._left_s(request)
+        if not self._left_s(request):
+            raise self._too_late(request)
         until_s = request.until_s if wait else 0.0
         taken = self._deployment.take(request.task, until_s)
         if taken is None:
@@ -208,10 +209,7 @@ class Requests:
 
     def _left_s(self, request: Request) -> float:
         self._deployment.check_open()
-        left_s = request.until_s - time.monotonic()
-        if left_s <= 0:
-            raise self._too_late(request)
-        return left_s
+        return max(0.0, request.until_s - time.monotonic())
 
     def _wait(self, request: Request) -> Answer | None:
         """The answer; ``None`` where the request has to be sent again."""
@@ -223,6 +221,8 @@ class Requests:
             except self._ray.exceptions.GetTimeoutError:
                 if self._is_lost(request):
                     self._take_back(request)
+                elif not left_s:
+                    raise self._too_late(request) from None
                 else:
                     watch_s = longer_s(self._ray, request.ref, watch_s)
             except self._ray.exceptions.RayError as error:
@@ -244,6 +244,8 @@ class Requests:
                     return self._finish(request, future.result())
                 if self._is_lost(request):
                     return None
+                if not left_s:
+                    raise self._too_late(request)
         except self._ray.exceptions.RayError as error:
             self._judge(error)
             return None
