@@ -317,6 +317,23 @@ def test_a_plan_whose_node_went_down_while_it_was_made_is_not_put_up() -> None:
     assert taken(made).plan == parted()
 
 
+def test_a_plan_whose_node_went_down_and_came_back_while_it_was_made_is_not_put_up() -> None:
+    """Its worker was started anew, without stages."""
+    made = deployment(Placement(), whole("quick", 8.0))
+    made.withdraw({"clean": "it was cut off before"})
+    made.withdraw({})
+    since = made.losses
+    made.replace([kept := up(whole("quick", 8.0))], since)
+    made.withdraw({"clean": "its worker was started anew"})
+    made.withdraw({})
+    made.replace([kept, late := up(parted())], since)
+    assert made.up == (kept,)
+    assert late.lost == "its worker was started anew"
+    assert late in made.finished()
+    made.replace([kept, new := up(parted())], made.losses)
+    assert made.up == (kept, new)
+
+
 @pytest.mark.parametrize("kind", ["partitioned", "replicated"])
 def test_a_request_waits_for_a_plan_and_gives_up_in_time(kind: str) -> None:
     made = deployment(Placement(kind), whole("quick", 8.0))

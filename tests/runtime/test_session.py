@@ -256,6 +256,17 @@ def test_a_closed_session_keeps_its_footprint_and_answers_no_more() -> None:
         session.run(None, {"x": X})
 
 
+def test_many_are_answered_no_more_when_the_session_is_closed() -> None:
+    """Their ledger is closed too."""
+    session = open_split()
+    answers = session.run_many(None, [{"x": X}] * 3)
+    next(answers)
+    session.close()
+    with pytest.raises(CarbonEdgeError, match="closed"):
+        next(answers)
+    assert session.footprint.inferences == 1
+
+
 def test_a_request_under_way_is_answered_though_the_session_closes() -> None:
     session = open_split()
 

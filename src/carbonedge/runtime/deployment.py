@@ -12,6 +12,7 @@ from typing import Any
 from carbonedge.carbon import Accounting
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Node
+from carbonedge.exceptions import CarbonEdgeError
 from carbonedge.planning import Plan
 from carbonedge.runtime.placement import Placement
 from carbonedge.scheduling import Decision, Scheduler, Task
@@ -58,7 +59,7 @@ class Deployed:
 
     @property
     def name(self) -> str:
-        """Its node, of which the whole model runs there, else the plan's identity."""
+        """Its node, where the whole model runs there, else the plan's identity."""
         return self.plan.stages[0].node if len(self.plan.stages) == 1 else self.plan.identity
 
 
@@ -77,6 +78,8 @@ class Deployment:
     ----------
     answered
         Requests so far.
+    losses
+        How often a node has gone down so far.
     """
 
     def __init__(self, nodes: Sequence[Node], placement: Placement) -> None:
@@ -90,16 +93,32 @@ class Deployment:
         self._down: Mapping[str, str] = {}
         self._scheduler: Scheduler | None = None
         self._by_name: dict[str, Deployed] = {}
+        self._lost_at: dict[str, tuple[int, str]] = {}
         self.answered = 0
+        self._closed = False
+        self.losses = 0
 
     @property
     def up(self) -> tuple[Deployed, ...]:
         """The plans that take requests."""
         return self._up
 
-    def replace(self, deployed: Sequence[Deployed]) -> None:
-        """Hand all further requests to these, but for those that have lost a node meanwhile."""
+    def replace(self, deployed: Sequence[Deployed], since: int | None = None) -> None:
+        """Hand all further requests to these, but for those that have lost a node meanwhile.
+
+        Parameters
+        ----------
+        deployed
+            The plans.
+        since
+            `losses` before those that are new were begun: a node that has gone down since may
+            be back, but without its stages.
+        """
         with self._changed:
+            if since is not None:
+                for one in deployed:
+                    if one not in self._up:
+                        self._loses_since(one, since)
             kept = [one for one in deployed if not self._loses(one)]
             self._left += [one for one in deployed if one not in (*kept, *self._up, *self._left)]
             self._keep(kept)
@@ -109,6 +128,9 @@ class Deployment:
         it is said anew which there are.
         """
         with self._changed:
+            for name in down.keys() - self._down.keys():
+                self.losses += 1
+                self._lost_at[name] = (self.losses, down[name])
             self._down = down
             for one in self._left:
                 self._loses(one)
@@ -155,12 +177,16 @@ class Deployment:
         ------
         InfeasibleError
             If no plan meets its ``slo_ms`` now.
+        CarbonEdgeError
+            If it is closed.
         """
         with self._changed:
+            self.check_open()
             while not self._up:
                 left_s = until_s - time.monotonic()
                 if left_s <= 0 or not self._changed.wait(left_s):
                     return None
+                self.check_open()
             if self._scheduler is None:
                 deployed, decision = self._up[0], None
             else:
@@ -208,6 +234,23 @@ class Deployment:
         """Until the plans change, at most for so long."""
         with self._changed:
             self._changed.wait(timeout_s)
+
+    def close(self) -> None:
+        """Hand out no more requests, to those that wait for a plan neither."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def check_open(self) -> None:
+        """Raise `CarbonEdgeError` where it is closed."""
+        if self._closed:
+            raise CarbonEdgeError("the session was closed: open another")
+
+    def _loses_since(self, deployed: Deployed, since: int) -> None:
+        for node in deployed.nodes:
+            count, why = self._lost_at.get(node, (0, ""))
+            if count > since:
+                deployed.lost = why
 
     def _loses(self, deployed: Deployed) -> bool:
         """Whether a plan has lost a node, now or before."""

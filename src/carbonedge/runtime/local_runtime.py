@@ -11,6 +11,7 @@ from typing import Any
 
 from carbonedge.carbon import Accounting, Footprint, Metered
 from carbonedge.carbon.lookup import Lookup
+from carbonedge.exceptions import CarbonEdgeError
 from carbonedge.planning import ModelGraph, Plan
 from carbonedge.runtime.deployment import Deployed, Deployment
 from carbonedge.runtime.local import LocalStages
@@ -20,7 +21,7 @@ from carbonedge.runtime.placement import Placement
 from carbonedge.runtime.turns import taking_turns
 from carbonedge.runtime.versions import versions
 
-__all__ = ["LocalRuntime"]
+__all__ = ["Answer", "LocalRuntime"]
 
 Answer = tuple[dict[str, Any], Footprint]
 
@@ -93,6 +94,7 @@ class LocalRuntime:
         self._nodes = {node.name: node for node in [*nodes, *ends]}
         self._deployment.replace(self._deployed)
         self._known = self._intensities.latest
+        self._closed = False
 
     def answer(
         self, feed: Mapping[str, Any], *, slo_ms: float | None, timeout_s: float, run_options: Any
@@ -130,6 +132,8 @@ class LocalRuntime:
     ) -> Iterator[Answer]:
         """One after another: what runs side by side here only shares the cores."""
         for feed in feeds:
+            if self._closed:
+                raise CarbonEdgeError("the session was closed: open another")
             if isinstance(feed, Exception):
                 raise feed
             yield self.answer(feed, slo_ms=slo_ms, timeout_s=timeout_s, run_options=None)
@@ -155,4 +159,7 @@ class LocalRuntime:
             self._deployment.observe(dataclasses.replace(node, intensity_g_per_kwh=g_per_kwh))
 
     def close(self) -> None:
-        """Nothing: the stages go when nobody has this runtime any more."""
+        """Take no more of many requests, which nobody would write down. The stages go when
+        nobody has this runtime any more.
+        """
+        self._closed = True

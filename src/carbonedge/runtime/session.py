@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,7 +27,7 @@ from carbonedge.planning.samples import made_up_request
 from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.feeds import FeedChecker
 from carbonedge.runtime.listening import Listening
-from carbonedge.runtime.local_runtime import LocalRuntime
+from carbonedge.runtime.local_runtime import Answer, LocalRuntime
 from carbonedge.runtime.monitor import Monitor
 from carbonedge.runtime.node_state import NodeState
 from carbonedge.runtime.placement import Placement, plans_for
@@ -216,6 +218,8 @@ class InferenceSession:
             self._monitor.close()
             raise
         self._runtime: LocalRuntime | RayRuntime | None = opened
+        self._forgotten = weakref.finalize(self, _close_aside, opened, self._monitor)
+        self._forgotten.atexit = False  # the runtime sees to that itself
         self._plans = opened.plans
         self._accountings = opened.accountings
 
@@ -347,7 +351,7 @@ class InferenceSession:
             timeout_s=self._timeout(timeout_s),
             in_flight=None if in_flight is None else slots("in_flight", in_flight),
         )
-        return ([tensors[name] for name in names] for tensors, _ in answers)
+        return self._chosen(names, answers)
 
     def get_inputs(self) -> list[NodeArg]:
         """What a request must bring."""
@@ -365,8 +369,9 @@ class InferenceSession:
     @property
     def plans(self) -> tuple[Plan, ...]:
         """All that are up; while none is, those that were last."""
-        if self._runtime is not None:
-            self._plans = self._runtime.plans or self._plans
+        runtime = self._runtime
+        if runtime is not None:
+            self._plans = runtime.plans or self._plans
         return self._plans
 
     @property
@@ -384,8 +389,9 @@ class InferenceSession:
     @property
     def footprint(self) -> Footprint:
         """Of all requests so far."""
-        if self._runtime is not None:
-            self._accountings = self._runtime.accountings
+        runtime = self._runtime
+        if runtime is not None:
+            self._accountings = runtime.accountings
         footprints = [accounting.total() for accounting in self._accountings]
         return together([one for one in footprints if one.inferences] or footprints[:1])
 
@@ -407,12 +413,14 @@ class InferenceSession:
         """Let the stages go, and the meter, refresher and ledger that were opened for this
         session. The plan and the footprint stay.
         """
-        runtime, self._runtime = self._runtime, None
+        runtime = self._runtime
         if runtime is not None:
             self._plans = runtime.plans or self._plans
-            runtime.close()
             self._accountings = runtime.accountings
-            self._monitor.close()
+            self._runtime = None
+            self._forgotten.detach()
+            _close(runtime, self._monitor)
+            self._accountings = runtime.accountings
 
     def __enter__(self) -> Self:
         return self
@@ -433,7 +441,7 @@ class InferenceSession:
     def _begin(
         self, output_names: Sequence[str] | None
     ) -> tuple[LocalRuntime | RayRuntime, Sequence[str]]:
-        # Another thread may close the session meanwhile: this request is still answered.
+        # Another thread may close the session meanwhile: this request has what it needs.
         runtime = self._open()
         names = output_names or self._output_names
         for name in names:
@@ -441,6 +449,11 @@ class InferenceSession:
                 known = ", ".join(self._output_names)
                 raise ValueError(f"the model has no output {name!r}: it has {known}")
         return runtime, names
+
+    def _chosen(self, names: Sequence[str], answers: Iterator[Answer]) -> Iterator[list[Any]]:
+        # Not a generator expression: this holds the session, which is closed when nobody does.
+        for tensors, _ in answers:
+            yield [tensors[name] for name in names]
 
     def _checked(self, feed: Mapping[str, Any]) -> Mapping[str, Any] | ValueError:
         """A feed, or what is wrong with it, to be raised when it is its turn."""
@@ -452,6 +465,18 @@ class InferenceSession:
 
     def _timeout(self, timeout_s: float | None) -> float:
         return self._timeout_s if timeout_s is None else positive("timeout_s", timeout_s)
+
+
+def _close(runtime: LocalRuntime | RayRuntime, monitor: Monitor) -> None:
+    try:
+        runtime.close()
+    finally:
+        monitor.close()
+
+
+def _close_aside(runtime: LocalRuntime | RayRuntime, monitor: Monitor) -> None:
+    """Of a session that nobody has any more; it may be noticed on any thread, in any lock."""
+    threading.Thread(target=_close, args=(runtime, monitor), name="carbonedge-close").start()
 
 
 def _metering(

@@ -102,6 +102,7 @@ def scene() -> Iterator[Scene]:
     scene = Scene()
     yield scene
     scene.conductor.close()
+    scene.conductor.join()
 
 
 @pytest.fixture
@@ -109,6 +110,7 @@ def adaptive() -> Iterator[Scene]:
     scene = Scene(adaptation=QUICKLY)
     yield scene
     scene.conductor.close()
+    scene.conductor.join()
 
 
 def without(names: str) -> Callable[[View], list[Plan]]:
@@ -130,6 +132,23 @@ def test_nothing_starts_where_there_is_no_plan(scene: Scene) -> None:
     scene.wanted = none
     with pytest.raises(InfeasibleError, match="too small"):
         scene.conductor.start()
+
+
+def test_a_plan_whose_worker_was_started_anew_while_another_was_made_is_made_again(
+    scene: Scene,
+) -> None:
+    def lose_and_find(one: Plan) -> Deployed:
+        if len(scene.made) == 1:
+            scene.deployment.withdraw({"a": "its worker was started anew"})
+            scene.deployment.withdraw({})
+            scene.conductor.wake()
+        return put_up(one)
+
+    put_up, scene.conductor._put_up = scene._put_up, lose_and_find
+    scene.wanted = lambda view: [plan("ab"), plan("bc")]
+    scene.conductor.start()
+    wait_for(lambda: sorted(scene.up) == ["ab", "bc"] == sorted(scene.held))
+    assert [stages.dropped for stages in scene.made if stages.plan == plan("ab")] == [1, 0]
 
 
 def test_a_plan_that_loses_a_node_is_replaced_and_returned_to(scene: Scene) -> None:
@@ -164,6 +183,7 @@ def test_replicas_stay_while_others_go_and_come() -> None:
         assert len(scene.made) == 4
     finally:
         scene.conductor.close()
+    scene.conductor.join()
 
 
 def test_what_could_not_be_put_up_is_tried_again_though_other_plans_are_up() -> None:
@@ -179,6 +199,7 @@ def test_what_could_not_be_put_up_is_tried_again_though_other_plans_are_up() -> 
         assert scene.troubles == []
     finally:
         scene.conductor.close()
+    scene.conductor.join()
 
 
 def test_what_was_left_is_dropped_when_it_has_answered_its_last_request(adaptive: Scene) -> None:
@@ -343,6 +364,7 @@ def test_what_goes_wrong_is_logged_and_ends_nothing(
 def test_a_conductor_that_is_closed_changes_nothing(scene: Scene) -> None:
     scene.conductor.start()
     scene.conductor.close()
+    scene.conductor.join()
     scene.wanted = without("b")
     scene.lose("b")
     time.sleep(0.1)

@@ -217,16 +217,71 @@ left = [p.name() for p in psutil.Process().children(recursive=True)]
 threads = [t.name for t in threading.enumerate() if t.name.startswith("carbonedge")]
 print(json.dumps([there, ray.is_initialized(), left, threads]))
 """
+    there, still, left, threads = json.loads(_run(code).stdout)
+    assert there
+    assert not still
+    assert "raylet" not in left
+    assert not threads
+
+
+def test_the_local_ray_is_gone_with_a_session_that_nobody_has() -> None:
+    """As with ONNX Runtime's own; until then its answers may be taken."""
+    code = """
+import gc, json
+from remote import feed, open_remote, wait_for
+import ray
+session = open_remote(None)
+answers = session.run_many(None, map(feed, range(9)), in_flight=9)
+next(answers)
+del session
+gc.collect()
+count = len(list(answers))
+there = ray.is_initialized()
+del answers
+gc.collect()
+wait_for(lambda: not ray.is_initialized())
+print(json.dumps([count, there]))
+"""
+    assert json.loads(_run(code).stdout) == [8, True]
+
+
+def test_a_process_that_ends_without_closing_starts_no_ray_as_it_does() -> None:
+    code = """
+import atexit
+atexit.register(lambda: print(ray.is_initialized(), *started))
+from remote import FEED, open_remote
+import ray
+session = open_remote(None)
+session.run(None, FEED)
+started, init = [], ray.init
+ray.init = lambda *a, **k: started.append("started") or init(*a, **k)
+"""
+    done = _run(code)
+    assert done.stdout.split() == ["False"]
+    assert not done.stderr
+
+
+def test_a_forked_process_leaves_the_workers_of_its_parent() -> None:
+    code = """
+import os
+from remote import FEED, open_remote
+with open_remote(None) as session:
+    child = os.fork()
+    if child == 0:
+        session.close()
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], len(session.run(None, FEED)))
+"""
+    assert _run(code).stdout.split() == ["0", "1"]
+
+
+def _run(code: str) -> subprocess.CompletedProcess[str]:
     paths = [os.environ.get("PYTHONPATH"), str(Path(models.__file__).parent)]
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
-    there, still, left, threads = json.loads(done.stdout)
-    assert there
-    assert not still
-    assert "raylet" not in left
-    assert not threads

@@ -105,9 +105,12 @@ class Conductor:
         self._woken.set()
 
     def close(self) -> None:
-        """Change nothing any more."""
+        """Change nothing any more, once what is being put up is given up."""
         self._closed.set()
         self._woken.set()
+
+    def join(self) -> None:
+        """Wait until it is."""
         if self._thread.is_alive():
             self._thread.join()
 
@@ -145,9 +148,9 @@ class Conductor:
     def _regroup(self) -> None:
         """Put plans up, and others where they turn out too large or lose a node."""
         for _ in range(MOST_TRIES):
-            view = self._look()
+            since, view = self._deployment.losses, self._look()
             try:
-                self._settle(view, self._plans(view))
+                self._settle(view, self._plans(view), since)
                 return
             except NodeLostError as error:
                 self._say(f"node {error} was lost while a stage was brought to it")
@@ -167,7 +170,7 @@ class Conductor:
         self._counted = (now, now_s)
         if self._move is None:
             return
-        view = self._look()
+        since, view = self._deployment.losses, self._look()
         if view.drift(self._decided) <= adaptation.tolerance:
             return
         standing = [one.plan for one in self._deployment.up]
@@ -176,13 +179,13 @@ class Conductor:
         if not plans:
             return
         try:
-            self._settle(view, plans)
+            self._settle(view, plans, since)
         except NodeLostError as error:
             self._say(f"node {error} was lost while a stage was brought to it")
         except TooLargeError as error:
             self._say(str(error))
 
-    def _settle(self, view: View, plans: Sequence[Plan]) -> None:
+    def _settle(self, view: View, plans: Sequence[Plan], since: int) -> None:
         """Put plans up beside those that are, hand over to them, and leave the others."""
         standing = {one.plan.identity: one for one in self._deployment.up}
         new: list[Deployed] = []
@@ -199,7 +202,7 @@ class Conductor:
                 self._lacks(error.node, error.free_mb + _held_mb(there, error.node))
             raise
         up = [standing[plan.identity] for plan in plans]
-        self._deployment.replace(up)
+        self._deployment.replace(up, since)
         self._decided = view
         self._identities = {plan.identity for plan in plans}
         names = "; ".join(" -> ".join(one.nodes) for one in up)

@@ -44,7 +44,7 @@ class Fleet:
     Parameters
     ----------
     connection
-        To Ray. Closed with the fleet.
+        To Ray.
     cluster
         The nodes.
     settings
@@ -108,8 +108,12 @@ class Fleet:
             If none answers in time.
         """
         self._gather()
+        errors = self._ray.exceptions
         for member in self.members.values():
-            self._meter(member)
+            try:
+                self._meter(member)
+            except (errors.RayActorError, errors.GetTimeoutError) as error:
+                self._give_up(member, _reason(error))
         self._gathered = True
         self._thread.start()
 
@@ -130,14 +134,14 @@ class Fleet:
         self._woken.set()
 
     def close(self) -> None:
-        """Stop the workers, and leave Ray."""
+        """Stop the workers."""
         self._closed.set()
         self._woken.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
-        for member in self.members.values():
-            self._ray.kill(member.actor)
-        self._connection.close()
+        if self._ray.is_initialized():  # else they are gone, and it would be started again
+            for member in self.members.values():
+                self._ray.kill(member.actor)
 
     def _worker(self, node: Node) -> Any:
         pinned = {} if self._connection.local else {resource(node.name): SHARE}
@@ -235,9 +239,7 @@ class Fleet:
         member.round_trip_ms = (answered_s - asked_s) * MS_PER_S
         member.heard_s = time.monotonic()
         self._heard(member)
-        if member.down is not None:
-            member.down = None
-            self._tell()
+        self._set_down(member, None)
 
     def _meet(self, member: Member) -> None:
         """Ask a worker that is new who it is, and let it count energy."""
@@ -274,6 +276,9 @@ class Fleet:
             member.metered = self._ray.get(
                 call.remote(meter, share_by), timeout=self._listening.silent_after_s
             )
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+            member.greeting = None  # to be met again
+            raise
         except MeterUnavailableError as error:
             reason = getattr(error, "cause", error)  # Ray adds where it was raised
             logger.warning("counting node power x time on node %r: %s", name, reason)
@@ -287,15 +292,17 @@ class Fleet:
             member.broken = False
 
     def _give_up(self, member: Member, why: str) -> None:
+        if self._set_down(member, why) is None:
+            logger.warning("node %r is given up until it answers again: %s", member.node.name, why)
+
+    def _set_down(self, member: Member, why: str | None) -> str | None:
+        """Why it was down before. Whoever is told hears of changes in their order."""
         with self._lock:
             known, member.down = member.down, why
-        if known is None:
-            logger.warning("node %r is given up until it answers again: %s", member.node.name, why)
-            self._tell()
-
-    def _tell(self) -> None:
-        members = self.members.items()
-        self._changed({name: one.down for name, one in members if one.down is not None})
+            if (known is None) != (why is None):
+                members = self.members.items()
+                self._changed({name: one.down for name, one in members if one.down is not None})
+        return known
 
 
 def _reason(error: Exception) -> str:

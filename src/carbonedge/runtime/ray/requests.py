@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from carbonedge.exceptions import CarbonEdgeError, InfeasibleError, RequestTimeo
 from carbonedge.runtime.deployment import Deployment
 from carbonedge.runtime.ray.fleet import Fleet
 from carbonedge.runtime.ray.request import Request
+from carbonedge.runtime.ray.stages import WATCH_S, longer_s
 from carbonedge.runtime.ray.worker import StageMissingError
 from carbonedge.units import MS_PER_S
 
@@ -23,10 +25,10 @@ __all__ = ["Answer", "Requests"]
 
 Answer = tuple[dict[str, Any], Footprint]
 
-WATCH_S = 0.25
-"""A request under way is looked after so often: a node that falls silent raises nothing."""
 GRACE_S = 10.0
 """For requests that are waited for when the session is closed."""
+END_S = 2.0
+"""For those that are not answered then, to notice."""
 PAUSE_S = 0.05
 """Before a request is sent again, unless plans change sooner."""
 
@@ -58,7 +60,6 @@ class Requests:
         self._fleet = fleet
         self._why_none = why_none
         self._awaited = _Awaited()
-        self._closed = False
 
     def new(self, feed: Mapping[str, Any], slo_ms: float | None, timeout_s: float) -> Request:
         """A request that has to be answered within so many seconds from now."""
@@ -66,9 +67,13 @@ class Requests:
         return Request(feed, task, timeout_s, time.monotonic() + timeout_s)
 
     def close(self) -> None:
-        """Take no more requests, and wait a while for those that somebody waits for."""
+        """Wait a while for the requests that somebody waits for, and take no more. Those left
+        end in an error.
+        """
         self._awaited.wait_for_none(GRACE_S)
-        self._closed = True
+        self._deployment.close()
+        # Whoever asks Ray when it is gone starts another one.
+        self._awaited.wait_for_none(END_S)
 
     def answer(self, request: Request) -> Answer:
         """Send a request and wait for its answer.
@@ -85,25 +90,28 @@ class Requests:
             If Ray has no room for it, or the session is closed.
         """
         with self._awaited:
-            while True:
-                self._send(request)
-                answer = self._wait(request)
-                if answer is not None:
-                    return answer
-                self._deployment.wait(PAUSE_S)
+            try:
+                while True:
+                    self._send(request)
+                    answer = self._wait(request)
+                    if answer is not None:
+                        return answer
+                    self._deployment.wait(PAUSE_S)
+            finally:
+                self._take_back(request)
 
     async def answer_async(self, request: Request) -> Answer:
         """Send a request and wait for it, without holding up the event loop."""
         with self._awaited:
-            while True:
-                if self._deployment.up:
-                    self._send(request)
-                else:
-                    await asyncio.to_thread(self._send, request)
-                answer = await self._wait_async(request)
-                if answer is not None:
-                    return answer
-                await asyncio.sleep(PAUSE_S)
+            try:
+                while True:
+                    self._send(request, wait=False)
+                    answer = await self._wait_async(request)
+                    if answer is not None:
+                        return answer
+                    await asyncio.sleep(PAUSE_S)
+            finally:
+                self._take_back(request)
 
     def answer_many(self, requests: Iterable[Request | Exception], most: int) -> Iterator[Answer]:
         """Answers in order, with so many requests under way at most.
@@ -129,26 +137,27 @@ class Requests:
                     self._take_back(left)
 
     def _sent(self, request: Request, others: bool) -> bool:
-        """Whether a request could be sent; with others under way it may be they that leave no
-        plan fast enough for it.
+        """Whether a request could be sent. Where others are before it, it is their turn to wait
+        for a plan, and it may be they that leave none fast enough.
         """
-        try:
-            self._send(request)
-        except InfeasibleError:
-            if not others:
-                raise
-            return False
-        return True
+        with self._awaited:
+            try:
+                self._send(request, wait=not others)
+            except InfeasibleError:
+                if not others:
+                    raise
+        return request.deployed is not None or not others
 
-    def _send(self, request: Request) -> None:
-        """Hand a request to a plan, waiting for one that is up."""
-        if self._closed:
-            raise CarbonEdgeError("the session was closed: open another")
-        taken = None
-        if time.monotonic() < request.until_s:
-            taken = self._deployment.take(request.task, request.until_s)
-        if taken is None:
+    def _send(self, request: Request, *, wait: bool = True) -> None:
+        """Hand a request to a plan; where none is up, wait for one or leave it unsent."""
+        if not self._left_s(request):
             raise self._too_late(request)
+        until_s = request.until_s if wait else 0.0
+        taken = self._deployment.take(request.task, until_s)
+        if taken is None:
+            if wait:
+                raise self._too_late(request)
+            return
         request.deployed, request.decision = taken
         request.began_s = time.time()
         request.sent_s = time.perf_counter()
@@ -172,30 +181,50 @@ class Requests:
                     if answer is not None:
                         return answer
                     self._deployment.wait(PAUSE_S)
-                    for request in (first, *window):
-                        # One by one, each would find out for itself, and wait.
-                        if isinstance(request, Request) and self._is_lost(request):
-                            self._take_back(request)
-                            self._send(request)
-            except BaseException:
+                    self._send_again(first, [one for one in window if isinstance(one, Request)])
+            finally:
                 self._take_back(first)
-                raise
+
+    def _send_again(self, first: Request, others: Sequence[Request]) -> None:
+        """Send the first of several, and the others that are lost: one by one, each would find
+        out for itself, and wait.
+        """
+        for request in others:
+            if self._is_lost(request):
+                self._take_back(request)
+        try:
+            self._send(first)
+        except InfeasibleError:
+            # It may be those behind it that leave no plan fast enough.
+            for request in others:
+                self._take_back(request)
+            self._send(first)
+        for request in others:
+            if request.deployed is None:
+                with contextlib.suppress(InfeasibleError):
+                    self._send(request, wait=False)
 
     def _is_lost(self, request: Request) -> bool:
         return request.deployed is None or request.deployed.lost is not None
 
+    def _left_s(self, request: Request) -> float:
+        self._deployment.check_open()
+        return max(0.0, request.until_s - time.monotonic())
+
     def _wait(self, request: Request) -> Answer | None:
         """The answer; ``None`` where the request has to be sent again."""
+        watch_s = WATCH_S
         while request.ref is not None:
-            left_s = request.until_s - time.monotonic()
-            if left_s <= 0:
-                self._take_back(request)
-                raise self._too_late(request)
+            left_s = self._left_s(request)
             try:
-                passed = self._ray.get(request.ref, timeout=min(left_s, WATCH_S))
+                passed = self._ray.get(request.ref, timeout=min(left_s, watch_s))
             except self._ray.exceptions.GetTimeoutError:
                 if self._is_lost(request):
                     self._take_back(request)
+                elif not left_s:
+                    raise self._too_late(request) from None
+                else:
+                    watch_s = longer_s(self._ray, request.ref, watch_s)
             except self._ray.exceptions.RayError as error:
                 self._take_back(request)
                 self._judge(error)
@@ -209,14 +238,14 @@ class Requests:
         future = asyncio.wrap_future(request.ref.future())
         try:
             while True:
-                left_s = request.until_s - time.monotonic()
-                if left_s <= 0:
-                    raise self._too_late(request)
+                left_s = self._left_s(request)
                 done, _ = await asyncio.wait([future], timeout=min(left_s, WATCH_S))
                 if done:
                     return self._finish(request, future.result())
                 if self._is_lost(request):
                     return None
+                if not left_s:
+                    raise self._too_late(request)
         except self._ray.exceptions.RayError as error:
             self._judge(error)
             return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -97,7 +100,10 @@ class RayRuntime:
         self._accountings: dict[tuple[object, ...], Accounting] = {}
         self._counting = threading.Lock()
         self._deployment = Deployment(self._cluster.nodes, placement)
-        connection = Connection(address)
+        self._process = os.getpid()
+        self._closing = threading.Lock()
+        self._closed = False
+        self._connection = connection = Connection(address)
         self._ray = connection.ray
         self._local = connection.local
         self._observed = Observed(self._cluster, costs, scaled=self._local)
@@ -127,6 +133,9 @@ class RayRuntime:
         self._requests = Requests(
             self._ray, self._deployment, self._fleet, lambda: self._conductor.why_none
         )
+        # Before Ray goes, whose own turn is after this: it came first. Threads that ask it then
+        # would start another one.
+        atexit.register(self.close)
         try:
             self._fleet.start()
             self._conductor.start()
@@ -193,11 +202,24 @@ class RayRuntime:
 
     def close(self) -> None:
         """Stop the workers, and Ray where it was started for them, when the requests that are
-        waited for are answered.
+        waited for are answered. In a forked process nothing: there is only a copy.
         """
-        self._conductor.close()
-        self._requests.close()
-        self._fleet.close()
+        if os.getpid() != self._process:
+            return
+        with self._closing, contextlib.ExitStack() as undo:
+            if self._closed:
+                return
+            self._closed = True
+            # Without its workers, what puts plans up ends too.
+            for step in (
+                self._connection.close,
+                self._conductor.join,
+                self._fleet.close,
+                self._conductor.close,
+                self._requests.close,
+            ):
+                undo.callback(step)
+        atexit.unregister(self.close)
 
     def _g_per_kwh(self, name: str) -> float:
         return self._intensities.known(time.time()).by_node[name].g_per_kwh

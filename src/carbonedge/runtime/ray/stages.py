@@ -11,18 +11,25 @@ from carbonedge.planning import ModelGraph, Plan
 from carbonedge.planning.packing import pack
 from carbonedge.runtime.local import Taken
 from carbonedge.runtime.ray.member import Member
-from carbonedge.runtime.ray.worker import LOADING, StageSpec
+from carbonedge.runtime.ray.worker import LOADING, StageMissingError, StageSpec
 from carbonedge.runtime.stages import models_of, nodes_of, ways_of
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
-__all__ = ["NodeLostError", "RayStages"]
+__all__ = ["WATCH_S", "NodeLostError", "RayStages", "longer_s"]
 
 WATCH_S = 0.25
-"""A worker that loads a stage is looked after so often."""
+"""What is under way is looked after so often: a node that falls silent raises nothing."""
 
 
 class NodeLostError(Exception):
     """A node went down while a stage was brought to it."""
+
+
+def longer_s(ray: Any, ref: Any, watch_s: float) -> float:
+    """How long to wait next for what has not come: longer each time if it is on its way, for
+    Ray begins to fetch it anew.
+    """
+    return 2 * watch_s if ray.wait([ref], timeout=0, fetch_local=False)[0] else watch_s
 
 
 class RayStages:
@@ -132,8 +139,9 @@ class RayStages:
         ModelError
             If ONNX Runtime fails.
         """
-        ref = self.send(feed)
-        while not self._ray.wait([ref], timeout=WATCH_S)[0]:
+        ref, watch_s = self.send(feed), WATCH_S
+        while not self._ray.wait([ref], timeout=watch_s)[0]:
+            watch_s = longer_s(self._ray, ref, watch_s)
             for member in self._members:
                 if member.down is not None:
                     raise NodeLostError(member.node.name)
@@ -194,6 +202,8 @@ class RayStages:
         try:
             self._ray.get(ref)
         except errors.RayTaskError as error:
+            if isinstance(error.cause, StageMissingError):  # started anew since it was brought
+                raise NodeLostError(member.node.name) from error
             raise error.cause from None
         except errors.RayError as error:
             raise NodeLostError(member.node.name) from error
