@@ -276,6 +276,11 @@ def test_a_ray_without_machines_for_the_nodes_says_how_they_are_started(
     assert_one_line(said, """ray start --address=HEAD:6379 --resources='{"carbonedge:x": 1}'""")
 
 
+@pytest.mark.parametrize("every", ["0", "nan", "inf", "1e300"])
+def test_looks_are_some_finite_time_apart(every: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_one_line(call(capsys, "top", "--once", "--every", every), "--every")
+
+
 @pytest.mark.usefixtures("files")
 def test_an_address_without_ray_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert_one_line(call(capsys, *RUN, "--address", "auto"), "add --runtime ray")
