@@ -217,16 +217,32 @@ left = [p.name() for p in psutil.Process().children(recursive=True)]
 threads = [t.name for t in threading.enumerate() if t.name.startswith("carbonedge")]
 print(json.dumps([there, ray.is_initialized(), left, threads]))
 """
+    there, still, left, threads = json.loads(run_alone(code).stdout)
+    assert there
+    assert not still
+    assert "raylet" not in left
+    assert not threads
+
+
+def test_a_session_that_nobody_closes_ends_with_its_process_and_starts_no_other_ray() -> None:
+    code = """
+import ray_machines, ray
+from remote import FEED, open_remote
+session = open_remote(None)
+session.run(None, FEED)
+ray.init = lambda *_, **__: print("another Ray")
+"""
+    done = run_alone(code)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def run_alone(code: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with the modules of the tests."""
     paths = [os.environ.get("PYTHONPATH"), str(Path(models.__file__).parent)]
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         capture_output=True,
         text=True,
         check=True,
     )
-    there, still, left, threads = json.loads(done.stdout)
-    assert there
-    assert not still
-    assert "raylet" not in left
-    assert not threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import logging
 import threading
@@ -127,6 +128,8 @@ class RayRuntime:
         self._requests = Requests(
             self._ray, self._deployment, self._fleet, lambda: self._conductor.why_none
         )
+        # Before Ray's own: a thread that calls it after its end would start another Ray.
+        atexit.register(self.close)
         try:
             self._fleet.start()
             self._conductor.start()
@@ -195,6 +198,7 @@ class RayRuntime:
         """Stop the workers, and Ray where it was started for them, when the requests that are
         waited for are answered.
         """
+        atexit.unregister(self.close)
         self._conductor.close()
         self._requests.close()
         self._fleet.close()
