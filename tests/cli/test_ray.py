@@ -239,6 +239,19 @@ def test_a_split_runs_on_the_machines_of_its_nodes(
     assert document["time_source"] == "measured on a machine that stands in for several nodes"
 
 
+@pytest.mark.usefixtures("files")
+def test_a_node_without_a_machine_is_done_without_and_how_it_is_started_is_said(
+    machines: Machines, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Path("cluster.toml").open("a") as file:
+        file.write('[[node]]\nname = "x"\ncpu_cores = 1\nmemory_mb = 1\npower_w = 1\n')
+        file.write("intensity_g_per_kwh = 1\n")
+    code, _, _ = call(capsys, *RUN, "--runtime", "ray", "--address", machines.address)
+    assert code == 0
+    assert "starting without node 'x': no machine of the Ray cluster is it" in caplog.text
+    assert """--resources='{"carbonedge:x": 1}'""" in caplog.text
+
+
 def test_a_split_runs_under_a_ray_of_its_own(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

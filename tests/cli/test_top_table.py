@@ -12,7 +12,7 @@ BUSY = Activity(
     *("5e55", "node-medium", None, 0.53, 22307.4, 11, 33.25, 128.03),
     *(10.376, 380.0, 3.97e-05, 2.02),
 )
-FIGURES_OF_BUSY = "0.53 22307 11 33.2 128.03 10.376 380 3.97e-05 2.02".split()
+FIGURES_OF_BUSY = ["0.53", "22307", "11", "33.2", "128.03", "10.376", "380", "3.97e-05", "2.02"]
 SILENT = Activity("5e55", "node-green", "it has not answered within 1 s")
 
 
