@@ -21,6 +21,7 @@ from command_line import assert_one_line, call
 from ray_machines import Machines
 
 from carbonedge import load_model
+from carbonedge.carbon.footprint import STAND_IN_TIME
 
 WITHIN_S = 60.0
 TOP = "from carbonedge.cli import main; main()"
@@ -236,7 +237,19 @@ def test_a_split_runs_on_the_machines_of_its_nodes(
     (row,) = document["rows"]
     assert (row["placement"], row["requests"]) == ("split", 3)
     assert row["node_use"].keys() == {"a", "b"}
-    assert document["time_source"] == "measured on a machine that stands in for several nodes"
+    assert document["time_source"] == row["time_source"] == STAND_IN_TIME
+
+
+def test_rows_that_are_measured_differently_say_which_is_which(
+    files: Path, machines: Machines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = files / "cluster.toml"
+    cluster.write_text(cluster.read_text().replace("memory_mb = ", "memory_mb = 1"))
+    arguments = ("--runtime", "ray", "--address", machines.address, "--meter", "model")
+    code, out, _ = call(capsys, *RUN, *arguments)
+    assert code == 0
+    assert f"divided by the node's speed (routed); {STAND_IN_TIME} (split)" in out
+    assert "shared by cpu time (routed); node power x time, link energy x MB (split)" in out
 
 
 @pytest.mark.usefixtures("files")
