@@ -46,7 +46,7 @@ def resource(node: str) -> str:
     return f"carbonedge:{node.replace('%', '%25').replace(',', '%2C')}"
 
 
-def start_line(node: str, address: str = "HEAD:6379") -> str:
+def start_line(node: str, address: str) -> str:
     """What makes a machine a node of a Ray cluster."""
     resources = shlex.quote(json.dumps({resource(node): 1}, ensure_ascii=False))
     return f"ray start --address={address} --resources={resources}"
@@ -123,7 +123,7 @@ class Connection:
         offered = self.ray.cluster_resources()
         found = [node for node in wanted if resource(node) in offered]
         if not found:
-            lines = "; ".join(start_line(node) for node in wanted)
+            lines = "; ".join(start_line(node, self.address) for node in wanted)
             raise ClusterError(
                 f"no machine of the Ray cluster is any of {', '.join(wanted)}: start Ray on each "
                 f"({lines})"
