@@ -109,26 +109,24 @@ class Connection:
             _users += self._counted
             self.address: str = self.ray.get_runtime_context().gcs_address
 
-    def check_nodes(self, nodes: Iterable[str]) -> list[str]:
-        """Those that have a machine now.
+    def check_nodes(self, nodes: Iterable[str]) -> None:
+        """See that any of them has a machine now.
 
         Raises
         ------
         ClusterError
             If none has.
         """
-        wanted = list(nodes)
         if self.local:
-            return wanted
+            return
+        wanted = list(nodes)
         offered = self.ray.cluster_resources()
-        found = [node for node in wanted if resource(node) in offered]
-        if not found:
+        if not any(resource(node) in offered for node in wanted):
             lines = "; ".join(start_line(node, self.address) for node in wanted)
             raise ClusterError(
                 f"no machine of the Ray cluster is any of {', '.join(wanted)}: start Ray on each "
                 f"({lines})"
             )
-        return found
 
     def close(self) -> None:
         """Leave Ray, and stop it where it was started here and nobody else needs it."""
