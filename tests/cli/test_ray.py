@@ -21,6 +21,7 @@ from command_line import assert_one_line, call
 from ray_machines import Machines
 
 from carbonedge import load_model
+from carbonedge.carbon.footprint import STAND_IN_TIME
 
 WITHIN_S = 60.0
 TOP = "from carbonedge.cli import main; main()"
@@ -236,7 +237,32 @@ def test_a_split_runs_on_the_machines_of_its_nodes(
     (row,) = document["rows"]
     assert (row["placement"], row["requests"]) == ("split", 3)
     assert row["node_use"].keys() == {"a", "b"}
-    assert document["time_source"] == "measured on a machine that stands in for several nodes"
+    assert document["time_source"] == row["time_source"] == STAND_IN_TIME
+
+
+def test_rows_that_are_measured_differently_say_which_is_which(
+    files: Path, machines: Machines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = files / "cluster.toml"
+    cluster.write_text(cluster.read_text().replace("memory_mb = ", "memory_mb = 1"))
+    arguments = ("--runtime", "ray", "--address", machines.address, "--meter", "model")
+    code, out, _ = call(capsys, *RUN, *arguments)
+    assert code == 0
+    assert f"divided by the node's speed (routed); {STAND_IN_TIME} (split)" in out
+    assert "shared by cpu time (routed); node power x time, link energy x MB (split)" in out
+
+
+@pytest.mark.usefixtures("files")
+def test_a_node_without_a_machine_is_done_without_and_how_it_is_started_is_said(
+    machines: Machines, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Path("cluster.toml").open("a") as file:
+        file.write('[[node]]\nname = "x"\ncpu_cores = 1\nmemory_mb = 1\npower_w = 1\n')
+        file.write("intensity_g_per_kwh = 1\n")
+    code, _, _ = call(capsys, *RUN, "--runtime", "ray", "--address", machines.address)
+    assert code == 0
+    assert "starting without node 'x': no machine of the Ray cluster is it" in caplog.text
+    assert """--resources='{"carbonedge:x": 1}'""" in caplog.text
 
 
 def test_a_split_runs_under_a_ray_of_its_own(
@@ -273,7 +299,13 @@ def test_a_ray_without_machines_for_the_nodes_says_how_they_are_started(
     text = Path("cluster.toml").read_text().replace('"a"', '"x"').replace('"b"', '"y"')
     Path("cluster.toml").write_text(text)
     said = call(capsys, *RUN, "--runtime", "ray", "--address", machines.address)
-    assert_one_line(said, """ray start --address=HEAD:6379 --resources='{"carbonedge:x": 1}'""")
+    start = f"""ray start --address={machines.address} --resources='{{"carbonedge:x": 1}}'"""
+    assert_one_line(said, start)
+
+
+@pytest.mark.parametrize("every", ["0", "nan", "inf", "1e300"])
+def test_looks_are_some_finite_time_apart(every: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_one_line(call(capsys, "top", "--once", "--every", every), "--every")
 
 
 @pytest.mark.usefixtures("files")

@@ -75,7 +75,7 @@ def test_the_sources_named_are_those_of_all_rows_and_of_no_node_that_nothing_ran
         monitor=monitor,
     )
     assert [list(row.node_use) for row in result.rows] == [["node-high"], ["node-green"]]
-    assert result.intensity_source == (
+    assert result.sources("intensity") == (
         "grid PL (static, average, lifecycle); grid DE (static, average, lifecycle)"
     )
 

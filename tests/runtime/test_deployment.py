@@ -86,7 +86,11 @@ def test_a_latency_chooses_the_greenest_plan_within_it() -> None:
     assert taken(made, 30.0).plan == parted()
     assert taken(made, 20.0).name == "quick"
     assert taken(made).name == "clean"
-    with pytest.raises(InfeasibleError, match=r"slo_ms"):
+    soonest = r"no plan meets slo_ms=7 now: the soonest, quick, takes 8 ms"
+    with pytest.raises(InfeasibleError, match=soonest):
+        made.take(made.task(7.0), time.monotonic())
+    made.replace([one for one in made.up if len(one.nodes) > 1])
+    with pytest.raises(InfeasibleError, match=r"the soonest, \w+ -> \w+, takes 2\d"):
         made.take(made.task(7.0), time.monotonic())
     assert all(one.under_way == 0 for one in made.up)
 

@@ -119,8 +119,8 @@ def _how(comparison: Comparison) -> Iterator[str]:
     if methods:
         yield (
             f"J, gCO2eq and inf/g are per inference and {' or '.join(methods)}. Times: "
-            f"{comparison.time_source}. Energy: {comparison.energy_source}. "
-            f"Intensity: {comparison.intensity_source}."
+            f"{_sources(comparison, 'time')}. Energy: {_sources(comparison, 'energy')}. "
+            f"Intensity: {comparison.sources('intensity')}."
         )
     if len(methods) > 1:
         by_row = (f"{row.mode} {row.placement} {row.method}" for row in comparison.rows)
@@ -132,6 +132,15 @@ def _how(comparison: Comparison) -> Iterator[str]:
             else f"the Ray at {comparison.address}"
         )
         yield f"The split ran under {where}; what was routed ran in this process."
+
+
+def _sources(comparison: Comparison, of: str) -> str:
+    """Which placement is from where, unless it is one and the same."""
+    placements = dict.fromkeys(row.placement for row in comparison.rows)
+    by = {placement: comparison.sources(of, placement) for placement in placements}
+    if len(set(by.values())) == 1:
+        return comparison.sources(of)
+    return "; ".join(f"{source} ({placement})" for placement, source in by.items())
 
 
 def print_plan(plan: Plan) -> None:

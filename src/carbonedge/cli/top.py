@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import click
 from rich.live import Live
 
+from carbonedge._validation import positive
 from carbonedge.cli.console import LEAST_WIDTH, to_stdout
 from carbonedge.cli.top_table import survey_view
 from carbonedge.runtime.ray.connection import Connection
@@ -30,7 +31,7 @@ __all__ = ["top"]
 @click.option(
     "--every",
     "every_s",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(min=0.1, max=3600),
     default=1.0,
     show_default=True,
     metavar="SECONDS",
@@ -45,6 +46,7 @@ def top(address: str, every_s: float, once: bool, as_json: bool) -> None:
     round trip from here to it, and which are silent; Ctrl-C ends it. W are the joules per second
     that inference drew: what a node draws while nothing runs is not in them.
     """
+    positive("--every", every_s)  # not a number is within any range
     with contextlib.closing(Connection(address)) as connection:
         surveys = _surveys(Surveyor(connection), every_s)
         if once or as_json:

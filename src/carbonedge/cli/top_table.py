@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from carbonedge.cli.console import fold_text, plain_table
@@ -17,6 +19,8 @@ FIGURES = (
     *("W", "g/kWh", "g/s", "round trip ms"),
 )
 TEXT_COLUMNS = ("session", "node")
+LEAST_NAME = 8
+"""Names fold down to that before a figure gives way."""
 NO_SESSION = (
     "No session runs there: open one with InferenceSession(model, cluster, "
     'runtime="ray", address=...).'
@@ -49,23 +53,55 @@ def _parts(survey: Survey) -> Iterator[RenderableType]:
         f"{_figure(survey.power_w, '.3f')} W, {_figure(survey.emissions_g_per_s, '.3e')} gCO2eq/s"
     )
     yield Text()
-    names = TEXT_COLUMNS if len(sessions) > 1 else TEXT_COLUMNS[1:]
-    table = plain_table((*names, *FIGURES), TEXT_COLUMNS)
-    table.collapse_padding = True
-    fold_text(table)
-    for node in nodes:
-        who = (node.session, node.node) if len(sessions) > 1 else (node.node,)
-        table.add_row(*who, *_figures(node))
-    yield table
+    yield _Rows(nodes, TEXT_COLUMNS if len(sessions) > 1 else TEXT_COLUMNS[1:])
     for node in silent:
         yield Text(f"{node.node} is silent: {node.silent}")
     yield Text(NOTE, style="dim")
 
 
-def _figures(node: Activity) -> list[str]:
+class _Rows:
+    """A row for each node, with the figures that there is room for: one cut short misleads."""
+
+    def __init__(self, nodes: Sequence[Activity], names: Sequence[str]) -> None:
+        self._nodes = nodes
+        self._names = names
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        shown = len(FIGURES)
+        while shown > 1 and self._least_width(shown) > options.max_width:
+            shown -= 1
+        yield self._table(shown)
+        if shown < len(FIGURES):
+            yield Text(f"In a wider terminal: {', '.join(FIGURES[shown:])}", style="dim")
+
+    def _cells(self, shown: int) -> list[list[str]]:
+        return [
+            [*(getattr(node, name) for name in self._names), *_figures(node, shown)]
+            for node in self._nodes
+        ]
+
+    def _least_width(self, shown: int) -> int:
+        headed = [[*self._names, *FIGURES[:shown]], *self._cells(shown)]
+        widths = [max(map(cell_len, column)) for column in zip(*headed, strict=True)]
+        for name in range(len(self._names)):
+            widths[name] = min(widths[name], LEAST_NAME)
+        return sum(widths) + len(widths) - 1
+
+    def _table(self, shown: int) -> Table:
+        table = plain_table((*self._names, *FIGURES[:shown]), TEXT_COLUMNS)
+        table.collapse_padding = True
+        fold_text(table)
+        for row in self._cells(shown):
+            table.add_row(*row)
+        return table
+
+
+def _figures(node: Activity, shown: int) -> list[str]:
     if node.silent is not None:
-        return [*["-"] * (len(FIGURES) - 1), "silent"]
-    return [
+        return [*["-"] * (shown - 1), "silent"]
+    figures = [
         _figure(node.load, ".2f"),
         _figure(node.memory_free_mb, ".0f"),
         _figure(node.queue, "d"),
@@ -76,6 +112,7 @@ def _figures(node: Activity) -> list[str]:
         _figure(node.emissions_g_per_s, ".2e"),
         _figure(node.round_trip_ms, ".2f"),
     ]
+    return figures[:shown]
 
 
 def _figure(value: float | None, how: str) -> str:

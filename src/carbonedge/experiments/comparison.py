@@ -84,6 +84,8 @@ class Row:
         ``None`` where nothing was emitted.
     scheduling_us
         Median time to schedule one task; ``None`` where the plan is fixed.
+    time_source, energy_source, intensity_source
+        How the figures came about; see `Footprint`.
     """
 
     mode: str
@@ -97,6 +99,9 @@ class Row:
     inferences_per_g: float | None
     scheduling_us: float | None
     method: str
+    time_source: str
+    energy_source: str
+    intensity_source: str
 
 
 @dataclass(slots=True)
@@ -116,8 +121,6 @@ class Comparison:
         ``None`` until some were compared.
     interrupted
         Whether Ctrl-C ended it.
-    time_source, energy_source, intensity_source
-        How the figures of the rows came about, whichever of them; see `Footprint`.
     runtime
         ``"ray"`` where the split ran under Ray; else all ran in this process.
     address
@@ -129,9 +132,6 @@ class Comparison:
     plan: Plan | None = None
     largest_difference: float | None = None
     interrupted: bool = False
-    time_source: str = ""
-    energy_source: str = ""
-    intensity_source: str = ""
     runtime: str = "local"
     address: str | None = None
 
@@ -139,6 +139,14 @@ class Comparison:
     def faithful(self) -> bool:
         """Whether the split answers as the whole does, as far as they were compared."""
         return self.largest_difference is None or self.largest_difference <= TOLERANCE
+
+    def sources(self, of: str, placement: str | None = None) -> str:
+        """Where the ``"time"``, ``"energy"`` or ``"intensity"`` of all rows, or those of a
+        placement, is from, as footprints list it.
+        """
+        rows = (row for row in self.rows if placement in (None, row.placement))
+        parts = (part for row in rows for part in getattr(row, f"{of}_source").split("; "))
+        return "; ".join(dict.fromkeys(parts))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -153,9 +161,7 @@ class Comparison:
             "faithful": self.faithful,
             "tolerance": TOLERANCE,
             "interrupted": self.interrupted,
-            "time_source": self.time_source,
-            "energy_source": self.energy_source,
-            "intensity_source": self.intensity_source,
+            **{f"{of}_source": self.sources(of) for of in ("time", "energy", "intensity")},
             "runtime": self.runtime,
             "address": self.address,
         }
@@ -400,13 +406,8 @@ def _add_row(
             inferences_per_g=footprint.inferences_per_g if footprint.emissions_g else None,
             scheduling_us=float(np.median(scheduling_us)) if scheduling_us else None,
             method=footprint.method,
+            time_source=footprint.time_source,
+            energy_source=footprint.energy_source,
+            intensity_source=footprint.intensity_source,
         )
     )
-    for name in ("time_source", "energy_source", "intensity_source"):
-        setattr(result, name, _both(getattr(result, name), getattr(footprint, name)))
-
-
-def _both(known: str, more: str) -> str:
-    """All sources of two texts once, as footprints list them."""
-    parts = (part for text in (known, more) if text for part in text.split("; "))
-    return "; ".join(dict.fromkeys(parts))

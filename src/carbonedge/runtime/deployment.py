@@ -12,7 +12,7 @@ from typing import Any
 from carbonedge.carbon import Accounting
 from carbonedge.carbon.emissions import stage_emissions_g, transfer_emissions_g
 from carbonedge.cluster import Node
-from carbonedge.exceptions import CarbonEdgeError
+from carbonedge.exceptions import CarbonEdgeError, InfeasibleError
 from carbonedge.planning import Plan
 from carbonedge.runtime.placement import Placement
 from carbonedge.scheduling import Decision, Scheduler, Task
@@ -191,7 +191,10 @@ class Deployment:
                 deployed, decision = self._up[0], None
             else:
                 self._forget(self._scheduler)
-                decision = self._scheduler.schedule(task)
+                try:
+                    decision = self._scheduler.schedule(task)
+                except InfeasibleError as error:
+                    raise self._too_slow(self._scheduler, task) from error
                 deployed = self._by_name[decision.node]
             deployed.under_way += 1
             deployed.used_s = time.monotonic()
@@ -258,6 +261,15 @@ class Deployment:
             down = self._down
             deployed.lost = next((down[node] for node in deployed.nodes if node in down), None)
         return deployed.lost is not None
+
+    def _too_slow(self, scheduler: Scheduler, task: Task) -> InfeasibleError:
+        """To the scheduler plans are nodes; to users they are not."""
+        least = min(scheduler.explain(task), key=lambda one: one.latency_ms)
+        nodes = " -> ".join(self._by_name[least.node].nodes)
+        return InfeasibleError(
+            f"no plan meets slo_ms={task.slo_ms:g} now: the soonest, {nodes}, takes "
+            f"{least.latency_ms:.4g} ms with what is under way there; allow as much"
+        )
 
     def _forget(self, scheduler: Scheduler) -> None:
         """Expect what was planned of plans that took no request for long."""

@@ -17,6 +17,7 @@ from carbonedge.carbon import Footprint
 from carbonedge.carbon.accounting import Writer
 from carbonedge.carbon.energy import Attribution, Meter
 from carbonedge.carbon.energy.attribution import ShareBy, check_share_by
+from carbonedge.carbon.energy.choice import check_meter
 from carbonedge.carbon.footprint import together
 from carbonedge.carbon.intensity import Signal
 from carbonedge.cluster import Cluster
@@ -489,7 +490,10 @@ def _metering(
             f"{meter!r} counts on this machine only: under Ray give a meter by its name or "
             "settings, for each machine to open its own"
         )
-    return meter, check_share_by(share_by)
+    settings = {"kind": meter} if isinstance(meter, str) else dict(meter)
+    share_by = check_share_by(settings.pop("share_by", share_by))
+    check_meter(**settings)
+    return meter, share_by
 
 
 def _node_arg(tensor: Tensor) -> NodeArg:

@@ -207,6 +207,21 @@ def test_a_meter_of_this_machine_does_not_travel() -> None:
         InferenceSession(MODEL, CLUSTER, runtime="ray", meter=TickingMeter())
 
 
+@pytest.mark.parametrize(
+    ("meter", "message"),
+    [
+        ("wattmeter", "there is no meter 'wattmeter'"),
+        ({"kind": "model", "watts": 3}, "watts"),
+        ({"kind": "model", "share_by": "luck"}, "luck"),
+    ],
+)
+def test_a_meter_that_no_machine_has_is_refused_before_any_is_asked(
+    meter: str | dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        InferenceSession(MODEL, CLUSTER, runtime="ray", address="nowhere:1", meter=meter)
+
+
 def test_arguments_of_ray_are_checked() -> None:
     with pytest.raises(ValueError, match="silent_after_s is 1 and every_s 1"):
         Listening(silent_after_s=1)

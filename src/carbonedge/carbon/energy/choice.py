@@ -20,6 +20,7 @@ from carbonedge.exceptions import MeterUnavailableError
 __all__ = [
     "AUTOMATIC",
     "METERS",
+    "check_meter",
     "cluster_meter_settings",
     "maker",
     "open_cluster_meter",
@@ -60,15 +61,22 @@ def open_meter(kind: str, **settings: object) -> Meter:
     ValueError
         If there is no such meter, or it has no such setting or value of it.
     """
-    if kind == "auto":
-        check_settings("meter 'auto'", _automatic, settings)
-        return _automatic()
-    if kind not in METERS:
+    check_meter(kind, **settings)
+    return _maker(kind)(**settings)
+
+
+def check_meter(kind: str, **settings: object) -> None:
+    """What `open_meter` would refuse, here for another machine that is to open it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such meter, or it has no such setting.
+    """
+    if kind not in ("auto", *METERS):
         known = ", ".join(sorted(["auto", *METERS]))
         raise ValueError(f"there is no meter {kind!r}: known are {known}")
-    make = maker(kind)
-    check_settings(f"meter {kind!r}", make, settings)
-    return make(**settings)
+    check_settings(f"meter {kind!r}", _maker(kind), settings)
 
 
 def cluster_meter_settings(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -119,6 +127,10 @@ def maker(kind: str) -> Callable[..., Meter]:
     return cast(
         "Callable[..., Meter]", pkgutil.resolve_name(f"carbonedge.carbon.energy.{METERS[kind]}")
     )
+
+
+def _maker(kind: str) -> Callable[..., Meter]:
+    return _automatic if kind == "auto" else maker(kind)
 
 
 def _automatic() -> Meter:

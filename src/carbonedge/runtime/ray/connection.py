@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shlex
 import socket
 import threading
 import uuid
@@ -37,13 +39,17 @@ _given: str | None = None
 
 
 def resource(node: str) -> str:
-    """The custom resource of the Ray node that is a node's machine."""
-    return f"carbonedge:{node}"
+    """The custom resource of the Ray node that is a node's machine.
+
+    A Ray node never comes up with a comma in the name of one.
+    """
+    return f"carbonedge:{node.replace('%', '%25').replace(',', '%2C')}"
 
 
-def start_line(node: str, address: str = "HEAD:6379") -> str:
+def start_line(node: str, address: str) -> str:
     """What makes a machine a node of a Ray cluster."""
-    return f"ray start --address={address} --resources='{{\"{resource(node)}\": 1}}'"
+    resources = shlex.quote(json.dumps({resource(node): 1}, ensure_ascii=False))
+    return f"ray start --address={address} --resources={resources}"
 
 
 def worker_name(session: str, node: str) -> str:
@@ -82,6 +88,8 @@ class Connection:
         If Ray is not installed, or is connected elsewhere.
     ClusterError
         If there is no Ray at the address.
+    ValueError
+        If it is neither ``"auto"`` nor host and port.
     """
 
     def __init__(self, address: str | None) -> None:
@@ -101,26 +109,24 @@ class Connection:
             _users += self._counted
             self.address: str = self.ray.get_runtime_context().gcs_address
 
-    def check_nodes(self, nodes: Iterable[str]) -> list[str]:
-        """Those that have a machine now.
+    def check_nodes(self, nodes: Iterable[str]) -> None:
+        """See that any of them has a machine now.
 
         Raises
         ------
         ClusterError
             If none has.
         """
-        wanted = list(nodes)
         if self.local:
-            return wanted
+            return
+        wanted = list(nodes)
         offered = self.ray.cluster_resources()
-        found = [node for node in wanted if resource(node) in offered]
-        if not found:
-            lines = "; ".join(start_line(node) for node in wanted)
+        if not any(resource(node) in offered for node in wanted):
+            lines = "; ".join(start_line(node, self.address) for node in wanted)
             raise ClusterError(
                 f"no machine of the Ray cluster is any of {', '.join(wanted)}: start Ray on each "
                 f"({lines})"
             )
-        return found
 
     def close(self) -> None:
         """Leave Ray, and stop it where it was started here and nobody else needs it."""
@@ -145,14 +151,17 @@ class Connection:
             # no CPUs by its count: how busy nodes are decides the scheduler.
             self.ray.init(address="local", num_cpus=0, include_dashboard=False, **options)
             return
+        endpoint = None if address == "auto" else _endpoint(address)
         try:
-            _check_reachable(address)
+            if endpoint is not None:  # Ray itself would try for more than a minute
+                socket.create_connection(endpoint, REACHED_WITHIN_S).close()
             self.ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
+            why = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
             raise ClusterError(
-                f"there is no Ray at {address!r}: {str(error).splitlines()[0].rstrip('.')}; start "
-                "one with `ray start --head`, and give its address; where it asks for a token, "
-                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+                f"there is no Ray at {address!r}: {why}; start one with `ray start --head`, and "
+                "give its address; where it asks for a token, set RAY_AUTH_MODE=token, with its "
+                "token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
             ) from error
 
     def _check_same(self, address: str) -> None:
@@ -164,8 +173,12 @@ class Connection:
             )
 
 
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for more than a minute."""
-    host, separator, port = address.rpartition(":")
-    if separator and "//" not in address:
-        socket.create_connection((host.strip("[]"), int(port)), REACHED_WITHIN_S).close()
+def _endpoint(address: str) -> tuple[str, int]:
+    """The host and the port of an address."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not (port.isdecimal() and 0 < int(port) < 2**16):
+        raise ValueError(
+            f"address {address!r} is neither 'auto' nor HOST:PORT: give the one that "
+            "`ray start --head` prints"
+        )
+    return host.strip("[]"), int(port)

@@ -18,6 +18,7 @@ from carbonedge.runtime.ray.connection import (
     SHARE,
     Connection,
     resource,
+    start_line,
     worker_name,
 )
 from carbonedge.runtime.ray.member import Member
@@ -160,6 +161,10 @@ class Fleet:
         while time.monotonic() < until and len(self.up()) < len(self.members):
             self._round(min(self._listening.every_s, until - time.monotonic()))
             offered = self._offered()
+            address = self._connection.address
+            for name, one in self.members.items():
+                if one.down is not None and resource(name) not in offered:
+                    one.down = f"no machine of the Ray cluster is it: {start_line(name, address)}"
             coming = [
                 name
                 for name, one in self.members.items()

@@ -120,6 +120,8 @@ class Surveyor:
         }
         for gone in self._asked.keys() - names.keys():
             del self._asked[gone]
+        for gone in self._before.keys() - names.keys():
+            del self._before[gone]
         heard = self._hear(names)
         nodes: list[Activity] = []
         incoming: list[float | None] = []
