@@ -22,6 +22,8 @@ class Request:
         What it brings, and what it tolerates.
     timeout_s, until_s
         How long it may take, and until when by the monotonic clock.
+    in_turn
+        Whether its answer may lie waiting for those of others to be taken.
     deployed, decision, ref
         The plan it was handed to, why, and Ray's reference to its answer; ``None`` while it
         has none, or after it was taken back.
@@ -33,6 +35,7 @@ class Request:
     task: Task
     timeout_s: float
     until_s: float
+    in_turn: bool = False
     deployed: Deployed | None = None
     decision: Decision | None = None
     ref: Any = None

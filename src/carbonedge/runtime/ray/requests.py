@@ -124,6 +124,8 @@ class Requests:
         window: deque[Request | Exception] = deque()
         try:
             for request in requests:
+                if isinstance(request, Request):
+                    request.in_turn = True
                 while isinstance(request, Request) and not self._sent(request, bool(window)):
                     yield self._next(window)
                 window.append(request)
@@ -254,7 +256,9 @@ class Requests:
             self._take_back(request)
 
     def _finish(self, request: Request, passed: Any) -> Answer:
-        elapsed_ms = (time.perf_counter() - request.sent_s) * MS_PER_S
+        elapsed_ms = None
+        if not request.in_turn:
+            elapsed_ms = (time.perf_counter() - request.sent_s) * MS_PER_S
         _, received, runs = passed
         deployed = request.deployed
         assert deployed is not None, "it was sent"

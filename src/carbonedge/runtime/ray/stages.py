@@ -48,7 +48,8 @@ class RayStages:
         The nodes by name.
     scaled
         Whether workers stand in for nodes on this machine, so that times are divided by the
-        nodes' speed and those of transfers are the links', as in runtime "local".
+        nodes' speed and those of transfers are the links', as in runtime "local". Else a
+        request's ways take in equal parts what its stages leave of its time.
 
     Attributes
     ----------
@@ -160,7 +161,7 @@ class RayStages:
         tensors: Mapping[str, Any],
         runs: Sequence[tuple[Any, ...]],
         began_s: float,
-        elapsed_ms: float,
+        elapsed_ms: float | None,
     ) -> Taken:
         """What a request took.
 
@@ -171,7 +172,8 @@ class RayStages:
         runs
             What the stages say: each a `StageTaken`.
         began_s, elapsed_ms
-            By the clocks here: the nodes' need not agree.
+            By the clocks here: the nodes' need not agree. ``None`` where nobody saw the answer
+            come: the ways then take what their links' figures say.
         """
         # Every request pays for every line here, as in `Accounting.account`.
         _, times_ms, portions, mbs = (list(column) for column in zip(*runs, strict=True))
@@ -179,8 +181,10 @@ class RayStages:
             times_ms = [
                 time_ms / node.speed for time_ms, node in zip(times_ms, self.nodes, strict=True)
             ]
-        # Between a request's stages lie as many ways, and one more, as there are stages.
-        leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(runs) + 1)
+        leg_ms = None
+        if elapsed_ms is not None and not self._scaled:
+            # Around a request's stages lie as many ways, and one more, as there are stages.
+            leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(runs) + 1)
         transfers = []
         for k, way in enumerate(self._ways):
             if k + 1 < len(runs):
@@ -189,7 +193,7 @@ class RayStages:
                 cost = (time_ms, mb * link.energy_j_per_mb)
             else:
                 cost = way.cost({**feed, **tensors})
-            transfers.append(cost if self._scaled else (leg_ms, cost[1]))
+            transfers.append(cost if leg_ms is None else (leg_ms, cost[1]))
         return Taken(began_s, times_ms, portions, transfers)
 
     def drop(self) -> None:
