@@ -93,15 +93,19 @@ def test_a_stage_that_takes_more_memory_than_there_is_is_too_large(worker: Worke
     assert (sent.node, sent.memory_mb, str(sent)) == ("a", 1e12, str(e.value))
 
 
-def test_weights_in_files_of_their_own_come_along(tmp_path: Path) -> None:
+def test_weights_in_files_of_their_own_come_along_and_leave_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "model.onnx"
     onnx.save(models.layers(), path, save_as_external_data=True, location="data", size_threshold=0)
     [whole] = split(load_model(path), [])
     package = pack(whole)
     for file in tmp_path.iterdir():
         file.unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     worker = Worker(NODES["a"], Settings())
     worker.load(spec("whole", whole, ("y",)), package)
+    assert list(tmp_path.iterdir()) == []
     _, tensors, _ = worker.run((("whole",), FEED, ()))
     [expected] = onnxruntime.InferenceSession(MODEL.SerializeToString()).run(None, FEED)
     np.testing.assert_allclose(tensors["y"], expected, rtol=1e-6)

@@ -175,7 +175,6 @@ class Report:
 class _Session(NamedTuple):
     run: Any
     gauge: Gauge
-    folder: tempfile.TemporaryDirectory[str] | None
 
 
 class Worker:
@@ -327,19 +326,18 @@ class Worker:
             free_mb = self._load.read().memory_free_mb
         if spec.memory_mb > free_mb:
             raise TooLargeError(self._node.name, spec.memory_mb, free_mb)
-        folder = None
-        if package.data is not None:
-            folder = tempfile.TemporaryDirectory(prefix="carbonedge-")
-            package.write_data(Path(folder.name))
-        with new_threads() as threads:
+        # Read or mapped into memory, files may go as soon as the session is there: a worker that is
+        # killed takes nothing away.
+        with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder, new_threads() as threads:
+            package.write_data(Path(folder))
             session = open_session(
                 package.model,
-                folder=None if folder is None else Path(folder.name),
+                folder=None if package.data is None else Path(folder),
                 providers=self._settings.providers,
                 sess_options=self._options(),
             )
         gauge = Gauge(self._attribution, threads, self._node.cpu_cores)
-        return _Session(session.run, gauge, folder)
+        return _Session(session.run, gauge)
 
     def _options(self) -> Any:
         """Threads for the cores of the node, unless asked otherwise, that do not spin: between
