@@ -61,8 +61,7 @@ def open_meter(kind: str, **settings: object) -> Meter:
     ValueError
         If there is no such meter, or it has no such setting or value of it.
     """
-    check_meter(kind, **settings)
-    return _maker(kind)(**settings)
+    return _checked(kind, settings)(**settings)
 
 
 def check_meter(kind: str, **settings: object) -> None:
@@ -73,10 +72,7 @@ def check_meter(kind: str, **settings: object) -> None:
     ValueError
         If there is no such meter, or it has no such setting.
     """
-    if kind not in ("auto", *METERS):
-        known = ", ".join(sorted(["auto", *METERS]))
-        raise ValueError(f"there is no meter {kind!r}: known are {known}")
-    check_settings(f"meter {kind!r}", _maker(kind), settings)
+    _checked(kind, settings)
 
 
 def cluster_meter_settings(path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -129,8 +125,14 @@ def maker(kind: str) -> Callable[..., Meter]:
     )
 
 
-def _maker(kind: str) -> Callable[..., Meter]:
-    return _automatic if kind == "auto" else maker(kind)
+def _checked(kind: str, settings: Mapping[str, object]) -> Callable[..., Meter]:
+    """What makes a meter of that kind, once its settings are found to be known."""
+    if kind not in ("auto", *METERS):
+        known = ", ".join(sorted(["auto", *METERS]))
+        raise ValueError(f"there is no meter {kind!r}: known are {known}")
+    make = _automatic if kind == "auto" else maker(kind)
+    check_settings(f"meter {kind!r}", make, settings)
+    return make
 
 
 def _automatic() -> Meter:
