@@ -60,7 +60,7 @@ class Workers:
 def fleet_of(
     workers: Workers, changed: Callable[[Mapping[str, str]], None], **arguments: Any
 ) -> Fleet:
-    connection = SimpleNamespace(ray=workers, local=True, check_nodes=list)
+    connection = SimpleNamespace(ray=workers, local=True, address="HEAD:6379", check_nodes=list)
     return Fleet(
         cast(Any, connection),
         CLUSTER,
