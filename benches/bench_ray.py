@@ -107,7 +107,7 @@ def bench_driver_overhead(
     ``remote`` and ``get``, within which it waits for Ray and ONNX Runtime: checks, choice of
     plan, the answer's copy, accounting. As it is in use: after each wait the caches are cold.
     References are let go between requests here, which is Ray's work too. With three workers on
-    two cores beside it, what the driver finds in its caches is theirs: 82 to 116 us were seen.
+    two cores beside it, what the driver finds in its caches is theirs: 75 to 116 us were seen.
     """
     in_ray_s: list[float] = []
     held: list[Any] = []
