@@ -1,0 +1,108 @@
+"""What nodes and the ways between them turn out to take, to predict plans with."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from carbonedge.cluster import Cluster, Link, Node
+from carbonedge.experiments.paper.deployed import open_plan
+from carbonedge.experiments.paper.models import PaperModel
+from carbonedge.experiments.paper.photos import Photos
+from carbonedge.planning import OperatorCosts, Plan
+from carbonedge.planning.formulation import formulate
+from carbonedge.runtime import InferenceSession
+from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
+
+__all__ = ["as_measured", "mean_of", "measured_links", "predicted", "time_whole", "timed"]
+
+
+def time_whole(
+    model: PaperModel, sessions: Mapping[str, InferenceSession], photos: Photos
+) -> dict[str, float]:
+    """Mean time of the whole model on each node, which take turns with each photo: what
+    disturbs the machine for a while disturbs all alike.
+    """
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for photo in photos.tensors:
+        for name, session in sessions.items():
+            _, footprint = session.run_with_footprint(None, {model.input: photo})
+            times[name].append(footprint.latency_ms)
+    return {name: mean_of(all_ms) for name, all_ms in times.items()}
+
+
+def mean_of(values: Iterable[float]) -> float:
+    """Of one or more."""
+    several = tuple(values)
+    return math.fsum(several) / len(several)
+
+
+def timed(nodes: Sequence[Node], whole_ms: Mapping[str, float]) -> list[Node]:
+    """The nodes with these mean times."""
+    return [dataclasses.replace(node, avg_time_ms=whole_ms[node.name]) for node in nodes]
+
+
+def as_measured(
+    costs: OperatorCosts, nodes: Sequence[Node], whole_ms: Mapping[str, float]
+) -> OperatorCosts:
+    """Costs whose sums are what the whole model took on each node: operators keep the shares
+    that ONNX Runtime's profiler gave them.
+    """
+    took_ms = np.array([whole_ms[node.name] for node in nodes])
+    factors = took_ms / (costs.time_ms.sum(axis=0) + costs.overhead_ms)
+    return dataclasses.replace(
+        costs, time_ms=costs.time_ms * factors, overhead_ms=costs.overhead_ms * factors
+    )
+
+
+def predicted(model: PaperModel, cluster: Cluster, plan: Plan, costs: OperatorCosts) -> Plan:
+    """The same stages on the same nodes, predicted with these costs and links."""
+    formulation = formulate(model.graph, cluster, costs)
+    numbers = {cut.position: number for number, cut in enumerate(formulation.cuts)}
+    found = formulation.problem.evaluate(
+        [numbers[position] for position in plan.cuts],
+        [cluster.index(stage.node) for stage in plan.stages],
+    )
+    return formulation.plan(found, objective=plan.objective, strategy=plan.strategy)
+
+
+def measured_links(
+    model: PaperModel, cluster: Cluster, costs: OperatorCosts, photos: Photos, address: str
+) -> tuple[Link, ...]:
+    """The cluster's links, with what a hop through Ray takes here on top of their own.
+
+    Two plans of two stages, one with little and one with much to send, give the latency and
+    the bandwidth of all that is not the link.
+    """
+    formulation = formulate(model.graph, cluster, costs)
+    ends = (0, len(cluster.nodes) - 1)
+    link = cluster.link(*(cluster.nodes[place].name for place in ends))
+    assert link is not None, "the paper's nodes are linked"
+    took: list[tuple[float, float]] = []
+    inner = range(1, len(formulation.cuts) - 1)
+    for pick in (min, max):
+        cut = pick(inner, key=lambda number: formulation.cuts[number].mb)
+        found = formulation.problem.evaluate((cut,), ends)
+        plan = formulation.plan(found, objective="latency", strategy="given")
+        with open_plan(model, cluster, plan, costs=costs, photos=photos, address=address) as one:
+            for photo in photos.tensors:
+                one.run(None, {model.input: photo})
+            total = one.footprint
+        took.append((plan.transfers[0].mb, total.transfers.time_ms / total.inferences))
+    (least_mb, least_ms), (most_mb, most_ms) = took
+    own_ms = MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
+    ms_per_mb = max(own_ms, (most_ms - least_ms) / (most_mb - least_mb))
+    latency_ms = max(link.latency_ms, least_ms - least_mb * ms_per_mb)
+    return tuple(
+        dataclasses.replace(
+            one,
+            latency_ms=one.latency_ms + latency_ms - link.latency_ms,
+            bandwidth_mbps=1
+            / (1 / one.bandwidth_mbps + (ms_per_mb - own_ms) / (MEGABITS_PER_MB * MS_PER_S)),
+        )
+        for one in cluster.links
+    )
+

@@ -1,0 +1,241 @@
+"""The paper's experiment from the models to what they came to."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from carbonedge.cluster import Cluster, Link, Node
+from carbonedge.experiments.machine import machine_text
+from carbonedge.experiments.paper.calibration import (
+    as_measured,
+    mean_of,
+    measured_links,
+    time_whole,
+    timed,
+)
+from carbonedge.experiments.paper.deployed import open_whole
+from carbonedge.experiments.paper.load import answer_loaded
+from carbonedge.experiments.paper.models import PaperModel
+from carbonedge.experiments.paper.photos import Photos
+from carbonedge.experiments.paper.plans import Tried, targets, try_plan
+from carbonedge.experiments.paper.published import REFERENCE_MS
+from carbonedge.experiments.paper.result import ModelResult, PaperResult
+from carbonedge.experiments.paper.routing import MONOLITHIC, answer_photos, routings, summed_up
+from carbonedge.experiments.paper_cluster import paper_cluster
+from carbonedge.experiments.sweep import Sweep, sweep_carbon
+from carbonedge.planning import OperatorCosts, operator_costs, pareto
+from carbonedge.planning.session import quiet_options
+from carbonedge.planning.whole import whole_plans
+from carbonedge.runtime.local_cluster import LocalCluster
+from carbonedge.scheduling import MODES, Task, schedule
+
+__all__ = ["FULL", "QUICK", "Extent", "run_paper"]
+
+SWEEP_STEPS = 101
+REFERENCE = "node-high"
+"""The node by whose time the paper's host is compared with this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is run.
+
+    Parameters
+    ----------
+    photos
+        Of each row.
+    repeats
+        Of all of them.
+    targets
+        Latencies along the front that plans are made for.
+    """
+
+    photos: int
+    repeats: int
+    targets: int
+
+
+FULL = Extent(photos=50, repeats=3, targets=9)
+QUICK = Extent(photos=10, repeats=3, targets=3)
+
+
+def run_paper(
+    models: Sequence[PaperModel],
+    photos: Photos,
+    extent: Extent,
+    *,
+    advance: Callable[[str], None] = lambda _: None,
+) -> PaperResult:
+    """Run the experiment on the paper's nodes, under their limits where the system lets us.
+
+    Parameters
+    ----------
+    models
+        From `read_models`.
+    photos
+        From `read_photos`.
+    extent
+        `FULL` or `QUICK`, or your own.
+    advance
+        Told what comes next.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If Ray is not installed or does not start.
+    ModelError
+        If ONNX Runtime cannot run a model.
+    """
+    nodes = paper_cluster().nodes
+    # Before there is a Ray, whose processes would disturb it.
+    costs = []
+    for model in models:
+        advance(f"{model.label}: operators")
+        costs.append(_operators(model, nodes, photos))
+    with LocalCluster(paper_cluster()) as local:
+        advance("the ways between nodes")
+        scale, links = _host(models[0], costs[0], photos, local)
+        cluster = Cluster(nodes, links)
+        done = tuple(
+            _run_model(
+                model,
+                cluster,
+                its,
+                photos,
+                extent,
+                local,
+                scale=scale,
+                loaded=model is models[0],
+                advance=lambda what, model=model: advance(f"{model.label}: {what}"),
+            )
+            for model, its in zip(models, costs, strict=True)
+        )
+    first_ms = {name: plan.latency_ms * scale for name, plan in done[0].whole.items()}
+    return PaperResult(
+        models=done,
+        machine=machine_text(),
+        throttled=local.throttled,
+        why=local.why,
+        photos=photos.source,
+        requests=len(photos.tensors),
+        repeats=extent.repeats,
+        scale=scale,
+        links=links,
+        sweeps={"reference": _sweep(nodes, REFERENCE_MS), "measured": _sweep(nodes, first_ms)},
+    )
+
+
+def _operators(model: PaperModel, nodes: Sequence[Node], photos: Photos) -> OperatorCosts:
+    feed = {model.input: photos.tensors[0]}
+    return operator_costs(model.graph, nodes, feed=feed, sess_options=quiet_options(1))
+
+
+def _host(
+    model: PaperModel, costs: OperatorCosts, photos: Photos, local: LocalCluster
+) -> tuple[float, tuple[Link, ...]]:
+    """How many times longer the paper's host takes than this machine, and the links as they are
+    here.
+    """
+    cluster, address = local.cluster, local.address
+    with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
+        whole_ms = time_whole(model, whole, photos)
+    fitted = as_measured(costs, cluster.nodes, whole_ms)
+    return REFERENCE_MS[REFERENCE] / whole_ms[REFERENCE], measured_links(model, cluster, fitted, photos, address)
+
+
+def _run_model(
+    model: PaperModel,
+    cluster: Cluster,
+    costs: OperatorCosts,
+    photos: Photos,
+    extent: Extent,
+    local: LocalCluster,
+    *,
+    scale: float,
+    loaded: bool,
+    advance: Callable[[str], None],
+) -> ModelResult:
+    nodes, address = cluster.nodes, local.address
+    advance("whole on each node")
+    with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
+        whole_ms = [time_whole(model, whole, photos)]
+        ways = routings(whole_ms[0][MONOLITHIC])
+        answered = []
+        for number in range(extent.repeats):
+            advance(f"routed, repeat {number + 1} of {extent.repeats}")
+            # Rows take turns: what disturbs the machine for a while disturbs all alike.
+            known = timed(nodes, whole_ms[-1])
+            answered.append(
+                [
+                    answer_photos(
+                        model,
+                        way,
+                        known,
+                        whole,
+                        photos,
+                        scale=scale if way.scoring == "paper" else 1.0,
+                    )
+                    for way in ways
+                ]
+            )
+            whole_ms.append(time_whole(model, whole, photos))
+        means_ms = {name: mean_of(one[name] for one in whole_ms) for name in whole}
+        fitted = as_measured(costs, nodes, means_ms)
+        front = pareto(model.graph, cluster, costs=fitted)
+        wanted = targets(model, cluster, fitted, front, extent.targets)
+        tried: dict[str, Tried] = {}
+        for target in wanted:
+            if target.plan.identity not in tried:
+                advance(f"a plan for {target.slo_ms:.1f} ms")
+                tried[target.plan.identity] = try_plan(
+                    model,
+                    cluster,
+                    target,
+                    costs=costs,
+                    whole=whole,
+                    photos=photos,
+                    repeats=extent.repeats,
+                    address=address,
+                )
+        under_load = None
+        if loaded:
+            advance("node-high busy with other work")
+            under_load = answer_loaded(
+                model,
+                nodes,
+                whole,
+                photos,
+                repeats=extent.repeats,
+                scale=scale,
+                environment=local.environment,
+            )
+    return ModelResult(
+        label=model.label,
+        summary=model.graph.summary(),
+        whole={
+            plan.stages[0].node: plan for plan in whole_plans(model.graph, cluster, costs=fitted)
+        },
+        routed=tuple(
+            summed_up(way, nodes, repeats)
+            for way, repeats in zip(ways, zip(*answered, strict=True), strict=True)
+        ),
+        front=tuple(front),
+        targets=tuple(wanted),
+        tried=tuple(tried.values()),
+        own_speed=_own_speed(model, timed(nodes, means_ms)),
+        loaded=under_load,
+    )
+
+
+def _own_speed(model: PaperModel, nodes: Sequence[Node]) -> dict[str, str]:
+    task = Task(memory_mb=model.graph.memory_mb)
+    return {mode: schedule(task, nodes, mode=mode, scoring="paper").node for mode in MODES}
+
+
+def _sweep(nodes: Sequence[Node], times_ms: Mapping[str, float]) -> Sweep:
+    """By the weights of mode performance: with these the paper's nodes change where it says."""
+    return sweep_carbon(
+        timed(nodes, times_ms), Task(), base=MODES["performance"], steps=SWEEP_STEPS
+    )

@@ -1,0 +1,188 @@
+"""Whole models on nodes, and the ways of choosing one for each request."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from carbonedge.carbon import Footprint
+from carbonedge.carbon.footprint import together
+from carbonedge.cluster import Node
+from carbonedge.experiments.paper.estimate import Estimate, estimate
+from carbonedge.experiments.paper.models import PaperModel
+from carbonedge.experiments.paper.photos import Photos
+from carbonedge.runtime import InferenceSession
+from carbonedge.scheduling import MODES, Scheduler, Task, Weights
+
+__all__ = ["MONOLITHIC", "Repeat", "Routed", "Routing", "answer_photos", "routings", "summed_up"]
+
+AMP4EC = Weights(0.2, 0.2, 0.1, 0.5, 0.0)
+"""Of AMP4EC (arXiv 2504.00407), which the paper extends: no carbon term."""
+MONOLITHIC = "node-medium"
+"""Where the paper's baseline runs every request."""
+TOLERANCE = 1.1
+"""What ``constrained`` may take, over monolithic's latency."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """How requests find their node.
+
+    Parameters
+    ----------
+    name
+        Of the row in a table.
+    weights
+        Of the scheduler.
+    scoring
+        Of the scheduler; ``None`` where one node gets every request.
+    node
+        Which, then.
+    slo_ms
+        Of each request.
+    """
+
+    name: str
+    weights: Weights = MODES["balanced"]
+    scoring: str | None = None
+    node: str | None = None
+    slo_ms: float | None = None
+
+
+def routings(monolithic_ms: float) -> tuple[Routing, ...]:
+    """The paper's, and the same weights under this package's own scorings."""
+    return (
+        Routing("monolithic", node=MONOLITHIC),
+        Routing("AMP4EC", AMP4EC, "paper"),
+        *(Routing(mode, weights, "paper") for mode, weights in MODES.items()),
+        *(Routing(mode, weights, "normalized") for mode, weights in MODES.items()),
+        Routing("constrained", scoring="constrained", slo_ms=monolithic_ms * TOLERANCE),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """All photos answered once.
+
+    Parameters
+    ----------
+    chosen
+        How many requests each node got.
+    elapsed_s
+        From the first to the last, the caller's part in.
+    scheduling_us
+        Median to place one; ``None`` where nothing was chosen.
+    footprint
+        Of all of them.
+    """
+
+    chosen: Mapping[str, int]
+    elapsed_s: float
+    scheduling_us: float | None
+    footprint: Footprint
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """What a way of routing came to.
+
+    Parameters
+    ----------
+    routing
+        The way.
+    node_use
+        Share of requests by node, in %.
+    latency_ms
+        Of the stage; the way from the caller and back is not in it.
+    throughput_rps
+        One request after another, that way in.
+    energy_j, emissions_g
+        Per inference.
+    scheduling_us
+        Median to place a request; ``None`` where nothing was chosen.
+    """
+
+    routing: Routing
+    node_use: Mapping[str, float]
+    latency_ms: Estimate
+    throughput_rps: Estimate
+    energy_j: Estimate
+    emissions_g: Estimate
+    scheduling_us: float | None
+
+
+def answer_photos(
+    model: PaperModel,
+    routing: Routing,
+    nodes: Sequence[Node],
+    sessions: Mapping[str, InferenceSession],
+    photos: Photos,
+    *,
+    scale: float = 1.0,
+) -> Repeat:
+    """Answer every photo once, one request after another.
+
+    Parameters
+    ----------
+    model
+        What answers.
+    routing
+        How a node is chosen.
+    nodes
+        As they are now, with the mean times of the model there.
+    sessions
+        The whole model on each, by its name.
+    photos
+        The requests.
+    scale
+        What times are multiplied by for the scheduler to see; see `paper_scale`.
+    """
+    scheduler = None
+    if routing.scoring is not None:
+        seen = [dataclasses.replace(n, avg_time_ms=n.avg_time_ms * scale) for n in nodes]
+        scheduler = Scheduler(seen, mode=routing.weights, scoring=routing.scoring)
+    task = Task(memory_mb=model.graph.memory_mb, slo_ms=routing.slo_ms)
+    chosen: Counter[str] = Counter()
+    scheduling_us, footprints = [], []
+    began = time.perf_counter()
+    for photo in photos.tensors:
+        name = routing.node or ""
+        if scheduler is not None:
+            asked = time.perf_counter()
+            decision = scheduler.schedule(task)
+            scheduling_us.append((time.perf_counter() - asked) * 1e6)
+            name = decision.node
+        _, footprint = sessions[name].run_with_footprint(None, {model.input: photo})
+        if scheduler is not None:
+            scheduler.complete(decision, footprint.latency_ms * scale)
+        footprints.append(footprint)
+        chosen[name] += 1
+    elapsed_s = time.perf_counter() - began
+    return Repeat(
+        chosen,
+        elapsed_s,
+        statistics.median(scheduling_us) if scheduling_us else None,
+        together(footprints),
+    )
+
+
+def summed_up(routing: Routing, nodes: Iterable[Node], repeats: Sequence[Repeat]) -> Routed:
+    """Several repeats of one way of routing."""
+    chosen: Counter[str] = Counter()
+    for repeat in repeats:
+        chosen.update(repeat.chosen)
+    counted = [repeat.footprint for repeat in repeats]
+    medians = [one.scheduling_us for one in repeats if one.scheduling_us is not None]
+    return Routed(
+        routing,
+        {node.name: 100.0 * chosen[node.name] / chosen.total() for node in nodes},
+        estimate([one.latency_ms for one in counted]),
+        estimate([one.footprint.inferences / one.elapsed_s for one in repeats]),
+        estimate([one.energy_j / one.inferences for one in counted]),
+        estimate([one.emissions_g / one.inferences for one in counted]),
+        statistics.median(medians) if medians else None,
+    )
