@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,6 +15,8 @@ from types import ModuleType
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
+from carbonedge.runtime.local_cluster.record import known
+from carbonedge.runtime.ray.access import token_of
 
 __all__ = ["NAMESPACE", "Connection", "resource", "start_line", "worker_name", "worker_of"]
 
@@ -36,6 +39,8 @@ _users = 0
 """Sessions that use the Ray which one of them brought up here."""
 _given: str | None = None
 """The address that they gave: Ray may know itself by another."""
+_access = contextlib.ExitStack()
+"""What lets them in there."""
 
 
 def resource(node: str) -> str:
@@ -137,6 +142,7 @@ class Connection:
                 _users -= 1
                 if _users == 0:
                     self.ray.shutdown()
+                    _access.close()
 
     def _connect(self, address: str | None) -> None:
         options = {
@@ -146,6 +152,11 @@ class Connection:
         }
         global _given
         _given = address
+        if address is not None:
+            found = known(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+            if found is not None:
+                address = found.address
+                _access.enter_context(token_of(found))
         if address is None:
             # Without an address Ray would take one that it finds on this machine. Workers take
             # no CPUs by its count: how busy nodes are decides the scheduler.
@@ -157,6 +168,7 @@ class Connection:
                 socket.create_connection(endpoint, REACHED_WITHIN_S).close()
             self.ray.init(address=address, **options)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
+            _access.close()
             why = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
             raise ClusterError(
                 f"there is no Ray at {address!r}: {why}; start one with `ray start --head`, and "

@@ -13,6 +13,7 @@ from carbonedge.carbon.energy.attribution import ShareBy
 from carbonedge.cluster import Cluster, Node
 from carbonedge.exceptions import CarbonEdgeError, ClusterError, MeterUnavailableError
 from carbonedge.runtime.listening import Listening
+from carbonedge.runtime.local_cluster.surroundings import Surroundings
 from carbonedge.runtime.ray.connection import (
     NAMESPACE,
     SHARE,
@@ -126,6 +127,11 @@ class Fleet:
         """Whether one machine stands for several nodes, or did when they were last heard."""
         hosts = [one.greeting.host for one in self.members.values() if one.greeting is not None]
         return len(set(hosts)) < len(hosts)
+
+    def surroundings(self) -> Surroundings | None:
+        """Of a node, where they are those of a local cluster."""
+        greetings = [one.greeting for one in self.members.values() if one.greeting is not None]
+        return next((one.surroundings for one in greetings if one.surroundings is not None), None)
 
     def lose(self, actor: str | None, why: str) -> None:
         """Give up the node of an actor, by Ray's id, until it answers again."""
@@ -269,7 +275,7 @@ class Fleet:
         others = [
             one.greeting.host for one in self.members.values() if one is not member and one.greeting
         ]
-        if host in others:
+        if host in others or member.greeting.surroundings is not None:
             logger.warning(
                 "counting node power x time on node %r: its machine stands for other nodes too",
                 name,

@@ -233,7 +233,7 @@ class RayRuntime:
         beside = self._beside(member)
         # Before there are plans it is workers that start which load a machine, and what loads one
         # that stands for several nodes loads them all alike.
-        alone = bool(busy) and len(beside) == 1 and greeting.host not in busy
+        alone = bool(busy) and len(beside) == 1 and self._host(name) not in busy
         self._observed.hear(name, report, alone=alone)
         for one in beside:
             self._observe(one, report.load)
@@ -256,7 +256,11 @@ class RayRuntime:
 
     def _host(self, name: str) -> str:
         greeting = self._fleet.members[name].greeting
-        return "" if greeting is None else greeting.host
+        if greeting is None:
+            return ""
+        # Under limits of its own, it has a load of its own.
+        limited = greeting.surroundings is not None and greeting.surroundings.throttled
+        return f"{greeting.host} {name}" if limited else greeting.host
 
     def _follow(self, down: Mapping[str, str]) -> None:
         """Nodes have gone, for these reasons, or come."""
@@ -359,8 +363,10 @@ class RayRuntime:
         else:
             emulated = self._fleet.hosts_shared()
             time_source = STAND_IN_TIME if emulated else NODE_TIME
+            if (surroundings := self._fleet.surroundings()) is not None:
+                emulated, time_source = True, surroundings.time_source
         with self._counting:
-            key = (plan.identity, tuple(metered), emulated)
+            key = (plan.identity, tuple(metered), emulated, time_source)
             if key not in self._accountings:
                 self._accountings[key] = Accounting(
                     stages.nodes,

@@ -76,6 +76,7 @@ class RayStages:
     ) -> None:
         self._ray = ray
         self._scaled = scaled
+        self._source = plan.source
         self._parts = models_of(model, plan)
         self.nodes = nodes_of(cluster, plan)
         self._ways = ways_of(model, cluster, plan)
@@ -90,6 +91,8 @@ class RayStages:
         self._specs = []
         for k, part in enumerate(self._parts):
             wanted = results.union(*(later.inputs for later in self._parts[k + 1 :]))
+            comes_from = plan.source if k == 0 else self.nodes[k - 1].name
+            goes_to = plan.source if k == len(self._parts) - 1 else None
             known = {tensor.name for tensor in model.inputs}
             known.update(*(earlier.outputs for earlier in self._parts[: k + 1]))
             spec = StageSpec(
@@ -99,6 +102,7 @@ class RayStages:
                 part.outputs,
                 tuple(sorted(known & wanted)),
                 memory_mb[self.nodes[k].name],
+                *(None if end == self.nodes[k].name else end for end in (comes_from, goes_to)),
             )
             self._specs.append(spec)
         self._route = tuple(spec.identity for spec in self._specs)
@@ -176,7 +180,7 @@ class RayStages:
             come: the ways then take what their links' figures say.
         """
         # Every request pays for every line here, as in `Accounting.account`.
-        _, times_ms, portions, mbs = (list(column) for column in zip(*runs, strict=True))
+        _, times_ms, portions, mbs, came_ms, went_ms = map(list, zip(*runs, strict=True))
         if self._scaled:
             times_ms = [
                 time_ms / node.speed for time_ms, node in zip(times_ms, self.nodes, strict=True)
@@ -184,16 +188,19 @@ class RayStages:
         leg_ms = None
         if elapsed_ms is not None and not self._scaled:
             # Around a request's stages lie as many ways, and one more, as there are stages.
-            leg_ms = max(0.0, elapsed_ms - sum(times_ms)) / (len(runs) + 1)
+            # What links of a local cluster held up is those links' own.
+            others_ms = sum(times_ms) + sum(came_ms) + sum(went_ms)
+            leg_ms = max(0.0, elapsed_ms - others_ms) / (len(runs) + 1)
         transfers = []
         for k, way in enumerate(self._ways):
             if k + 1 < len(runs):
-                link, mb = way.link, mbs[k]
+                link, mb, held_ms = way.link, mbs[k], came_ms[k + 1]
                 time_ms = link.latency_ms + mb * MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
                 cost = (time_ms, mb * link.energy_j_per_mb)
             else:
+                held_ms = came_ms[0] if way.hop.source.name == self._source else went_ms[-1]
                 cost = way.cost({**feed, **tensors})
-            transfers.append(cost if leg_ms is None else (leg_ms, cost[1]))
+            transfers.append(cost if leg_ms is None else (leg_ms + held_ms, cost[1]))
         return Taken(began_s, times_ms, portions, transfers)
 
     def drop(self) -> None:

@@ -23,6 +23,9 @@ from carbonedge.planning.packing import Package
 from carbonedge.planning.session import open_session, run_session
 from carbonedge.runtime.attributions import shared_attribution
 from carbonedge.runtime.load import LoadGauge
+from carbonedge.runtime.local_cluster.pace import Pace
+from carbonedge.runtime.local_cluster.surroundings import Surroundings, local_cluster
+from carbonedge.runtime.local_cluster.wires import Wires
 from carbonedge.runtime.metering import Gauge, new_threads
 from carbonedge.runtime.session_options import Settings
 from carbonedge.runtime.sizes import bytes_of
@@ -85,6 +88,9 @@ class StageSpec:
         What of all that is known by then goes on to the next stage, or to the user.
     memory_mb
         That it takes.
+    comes_from, goes_to
+        The node that a request comes from, and, of the last stage, the one that it goes
+        to; ``None`` where it is none, or the same.
     """
 
     identity: str
@@ -93,17 +99,22 @@ class StageSpec:
     outputs: tuple[str, ...]
     passed_on: tuple[str, ...]
     memory_mb: float
+    comes_from: str | None = None
+    goes_to: str | None = None
 
 
 class StageTaken(NamedTuple):
     """What one run of a stage took: when it began by the node's own clock, how long it ran,
-    what it drew, and how much it passed on. It travels as a plain tuple: Ray packs that sooner.
+    what it drew, how much it passed on, and how long links of a local cluster held it up
+    before and after. It travels as a plain tuple: Ray packs that sooner.
     """
 
     began_s: float
     time_ms: float
     portion: Portion | None
     mb: float
+    came_ms: float = 0.0
+    went_ms: float = 0.0
 
 
 Passed = tuple[tuple[str, ...], Mapping[str, Any], tuple[tuple[Any, ...], ...]]
@@ -126,12 +137,15 @@ class Greeting:
         The same for all workers on one running system, containers among them.
     versions
         Of what must not differ between machines without being said.
+    surroundings
+        What makes the machine like the node, where it is of a local cluster.
     """
 
     incarnation: str
     actor: str
     host: str
     versions: Mapping[str, str]
+    surroundings: Surroundings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +171,8 @@ class Report:
         That came in here, at the first stage of their plan, since the worker was started.
     clock_s
         By a clock of the worker's own: an answer may be long on its way.
+    time_source
+        How its times come about, where it is of a local cluster.
     """
 
     incarnation: str
@@ -170,6 +186,7 @@ class Report:
     node: Node
     requests: int = 0
     clock_s: float = 0.0
+    time_source: str | None = None
 
 
 class _Session(NamedTuple):
@@ -197,6 +214,15 @@ class Worker:
         self._settings = settings
         self._speed = node.speed if stands_in else 1.0
         self._incarnation = uuid.uuid4().hex
+        self._surroundings: Surroundings | None = None
+        self._wires: Wires | None = None
+        self._pace: Pace | None = None
+        if (found := local_cluster(node.name)) is not None:
+            cluster, self._surroundings = found
+            self._wires = Wires(cluster)
+            self._surroundings.enter()  # before its load is judged by what it has
+            if self._surroundings.throttled and self._surroundings.node.cpu_cores < 1:
+                self._pace = Pace(self._surroundings.node.cpu_cores)
         self._load = LoadGauge()
         self._last_load = self._load.read()
         self._attribution: Attribution | None = None
@@ -218,7 +244,7 @@ class Worker:
         import ray
 
         actor = ray.get_runtime_context().get_actor_id() or ""
-        return Greeting(self._incarnation, actor, _host(), versions())
+        return Greeting(self._incarnation, actor, _host(), versions(), self._surroundings)
 
     def meter(self, meter: str | Mapping[str, Any], share_by: ShareBy) -> Metered:
         """Count the energy of stages that are loaded from now on by a meter of this machine.
@@ -275,17 +301,24 @@ class Worker:
         spec, session = held
         wanted = {name: tensors[name] for name in spec.inputs}
         portions: list[Portion | None] = []
+        came_ms = went_ms = 0.0
+        if self._wires is not None and spec.comes_from is not None:
+            came_ms = self._wires.carry(spec.comes_from, self._node.name, _mb(tensors))
         with self._queued(), self._slots:
             began_s = time.time()
             with session.gauge.measuring(portions):
                 began = time.perf_counter()
-                results = run_session(session.run, spec.outputs, wanted)
+                with contextlib.nullcontext() if self._pace is None else self._pace.kept():
+                    results = run_session(session.run, spec.outputs, wanted)
                 time_ms = (time.perf_counter() - began) * MS_PER_S
         known = {**tensors, **dict(zip(spec.outputs, results, strict=True))}
         on = {name: known[name] for name in spec.passed_on}
-        mb = sum(map(bytes_of, on.values())) / BYTES_PER_MB
+        mb = _mb(on)
         self._count(spec, time_ms, portions[0])
-        return tuple(to_come), on, (*taken, (began_s, time_ms, portions[0], mb))
+        if self._wires is not None and spec.goes_to is not None:
+            went_ms = self._wires.carry(self._node.name, spec.goes_to, mb)
+        its = (began_s, time_ms, portions[0], mb, came_ms, went_ms)
+        return tuple(to_come), on, (*taken, its)
 
     def report(self, intensity_g_per_kwh: float | None = None) -> Report:
         """Say how the node is to its session, which says the intensity there."""
@@ -319,6 +352,7 @@ class Worker:
             self._node,
             self._requests,
             time.monotonic(),
+            None if self._surroundings is None else self._surroundings.time_source,
         )
 
     def _open(self, spec: StageSpec, package: Package) -> _Session:
@@ -371,6 +405,10 @@ class Worker:
             self._energy_j += modelled_j if portion is None else portion.energy_j
             count, total_ms = self._lately.get(spec.operators, (0, 0.0))
             self._lately[spec.operators] = (count + 1, total_ms + time_ms)
+
+
+def _mb(tensors: Mapping[str, Any]) -> float:
+    return sum(map(bytes_of, tensors.values())) / BYTES_PER_MB
 
 
 def _host() -> str:

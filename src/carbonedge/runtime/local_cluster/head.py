@@ -1,0 +1,70 @@
+"""The Ray of a local cluster: one machine that has the resources of all nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from carbonedge._optional import optional
+from carbonedge.exceptions import CarbonEdgeError, ClusterError
+from carbonedge.runtime.local_cluster.record import MARK
+from carbonedge.runtime.ray.connection import ENVIRONMENT, resource
+
+__all__ = ["start"]
+
+WITHIN_S = 60.0
+OPTIONS = (
+    *("--head", "--port=0", "--num-cpus=0", "--num-gpus=0", "--disable-usage-stats"),
+    *("--include-dashboard=false", "--include-log-monitor=false"),
+)
+
+
+def start(folder: Path, nodes: Iterable[str], token: str) -> str:
+    """Start it, with its files in a folder; its address.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If Ray is not installed.
+    ClusterError
+        If it does not start.
+    """
+    optional("ray", "ray", CarbonEdgeError)
+    temporary, log = folder / "ray", folder / "start.log"
+    environment = {
+        **ENVIRONMENT,
+        **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": token,
+        MARK: str(folder),
+    }
+    resources = {resource(node): 1 for node in nodes}
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", *OPTIONS),
+        *(f"--temp-dir={temporary}", f"--resources={json.dumps(resources)}"),
+    ]
+    # A file: whatever it starts would keep a pipe open.
+    with log.open("wb") as said:
+        try:
+            code = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for this process, which takes it down
+                timeout=WITHIN_S,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = None
+    address = temporary / "ray_current_cluster"
+    if code != 0 or not address.exists():
+        lines = log.read_text(errors="replace").strip().splitlines()
+        why = lines[-1] if lines else "it says nothing"
+        raise ClusterError(f"Ray did not start within {WITHIN_S:g} s, or failed: {why}")
+    return address.read_text().strip()
