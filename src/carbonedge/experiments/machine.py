@@ -1,4 +1,4 @@
-"""This machine, for people."""
+"""The machine that figures are from, for people."""
 
 from __future__ import annotations
 

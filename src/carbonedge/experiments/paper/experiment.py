@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,13 +21,19 @@ from carbonedge.experiments.paper.photos import Photos
 from carbonedge.experiments.paper.plans import Tried, targets, try_plan
 from carbonedge.experiments.paper.published import REFERENCE_MS
 from carbonedge.experiments.paper.result import ModelResult, PaperResult
-from carbonedge.experiments.paper.routing import MONOLITHIC, answer_photos, routings, summed_up
+from carbonedge.experiments.paper.routing import (
+    MONOLITHIC,
+    answer_photos,
+    back_to_back_us,
+    routings,
+    summed_up,
+)
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.experiments.sweep import Sweep, sweep_carbon
 from carbonedge.planning import OperatorCosts, operator_costs, pareto
 from carbonedge.planning.session import quiet_options
 from carbonedge.planning.whole import whole_plans
-from carbonedge.runtime.local_cluster import LocalCluster
+from carbonedge.runtime.local_cluster.context import LocalCluster
 from carbonedge.scheduling import MODES, Task, schedule
 
 __all__ = ["FULL", "QUICK", "Extent", "run_paper"]
@@ -58,7 +63,7 @@ class Extent:
 
 
 FULL = Extent(photos=50, repeats=3, targets=9)
-QUICK = Extent(photos=10, repeats=3, targets=3)
+QUICK = Extent(photos=10, repeats=3, targets=5)
 
 
 def run_paper(
@@ -108,7 +113,7 @@ def run_paper(
                 local,
                 scale=scale,
                 loaded=model is models[0],
-                advance=lambda what, model=model: advance(f"{model.label}: {what}"),
+                advance=advance,
             )
             for model, its in zip(models, costs, strict=True)
         )
@@ -123,6 +128,7 @@ def run_paper(
         repeats=extent.repeats,
         scale=scale,
         links=links,
+        scheduling_us=_scheduling_us(models[0], timed(nodes, first_ms)),
         sweeps={"reference": _sweep(nodes, REFERENCE_MS), "measured": _sweep(nodes, first_ms)},
     )
 
@@ -142,7 +148,9 @@ def _host(
     with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
         whole_ms = time_whole(model, whole, photos)
     fitted = as_measured(costs, cluster.nodes, whole_ms)
-    return REFERENCE_MS[REFERENCE] / whole_ms[REFERENCE], measured_links(model, cluster, fitted, photos, address)
+    return REFERENCE_MS[REFERENCE] / whole_ms[REFERENCE], measured_links(
+        model, cluster, fitted, photos, address
+    )
 
 
 def _run_model(
@@ -158,13 +166,13 @@ def _run_model(
     advance: Callable[[str], None],
 ) -> ModelResult:
     nodes, address = cluster.nodes, local.address
-    advance("whole on each node")
+    advance(f"{model.label}: whole on each node")
     with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
         whole_ms = [time_whole(model, whole, photos)]
         ways = routings(whole_ms[0][MONOLITHIC])
         answered = []
         for number in range(extent.repeats):
-            advance(f"routed, repeat {number + 1} of {extent.repeats}")
+            advance(f"{model.label}: routed, repeat {number + 1} of {extent.repeats}")
             # Rows take turns: what disturbs the machine for a while disturbs all alike.
             known = timed(nodes, whole_ms[-1])
             answered.append(
@@ -188,7 +196,7 @@ def _run_model(
         tried: dict[str, Tried] = {}
         for target in wanted:
             if target.plan.identity not in tried:
-                advance(f"a plan for {target.slo_ms:.1f} ms")
+                advance(f"{model.label}: a plan for {target.slo_ms:.1f} ms")
                 tried[target.plan.identity] = try_plan(
                     model,
                     cluster,
@@ -201,7 +209,7 @@ def _run_model(
                 )
         under_load = None
         if loaded:
-            advance("node-high busy with other work")
+            advance(f"{model.label}: node-high busy with other work")
             under_load = answer_loaded(
                 model,
                 nodes,
@@ -232,6 +240,12 @@ def _run_model(
 def _own_speed(model: PaperModel, nodes: Sequence[Node]) -> dict[str, str]:
     task = Task(memory_mb=model.graph.memory_mb)
     return {mode: schedule(task, nodes, mode=mode, scoring="paper").node for mode in MODES}
+
+
+def _scheduling_us(model: PaperModel, nodes: Sequence[Node]) -> float:
+    task = Task(memory_mb=model.graph.memory_mb, slo_ms=max(node.avg_time_ms for node in nodes))
+    ways = routings(monolithic_ms=1.0)
+    return max(back_to_back_us(way, nodes, task) for way in ways if way.scoring is not None)
 
 
 def _sweep(nodes: Sequence[Node], times_ms: Mapping[str, float]) -> Sweep:

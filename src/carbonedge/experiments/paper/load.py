@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from carbonedge.cluster import Node
-from carbonedge.experiments.paper.calibration import mean_of, time_whole, timed
+from carbonedge.experiments.paper.calibration import time_whole, timed
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.other_work import busy
 from carbonedge.experiments.paper.photos import Photos
@@ -47,7 +47,7 @@ def answer_loaded(
     )
     with busy(high, CORES, environment):
         time.sleep(SETTLED_S)
-        load = {name: session.nodes[0].load for name, session in whole.items()}
+        load = {name: session.nodes[0].load or 0.0 for name, session in whole.items()}
         loaded = [
             dataclasses.replace(node, load=load[node.name])
             for node in timed(nodes, time_whole(model, whole, photos))

@@ -1,7 +1,4 @@
-"""What else runs on a node: a process that takes a share of its CPU time.
-
-Run as ``python -m carbonedge.experiments.paper.other_work NODE CORES`` by `busy`.
-"""
+"""What else runs on a node: a process that takes some of its CPU time."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from collections.abc import Iterator, Mapping
 
 from carbonedge.runtime.local_cluster.surroundings import local_cluster
 
-__all__ = ["busy"]
+__all__ = ["busy", "work"]
 
 TURN_S = 0.002
 """Short beside an inference, so that each meets the same of it."""
-READY = "ready"
+PROGRAM = f"import sys, {__name__} as it; it.work(sys.argv[1], float(sys.argv[2]))"
 
 
 @contextlib.contextmanager
@@ -35,7 +32,7 @@ def busy(node: str, cores: float, environment: Mapping[str, str]) -> Iterator[No
         Of the processes of that cluster.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", __spec__.name, node, str(cores)],
+        [sys.executable, "-c", PROGRAM, node, str(cores)],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         text=True,
@@ -48,18 +45,15 @@ def busy(node: str, cores: float, environment: Mapping[str, str]) -> Iterator[No
             process.kill()
 
 
-def _work(node: str, cores: float) -> None:
+def work(node: str, cores: float) -> None:
+    """Be such a process, for ever: a line on stdout says that it has begun."""
     found = local_cluster(node)
     if found is not None:
         found[1].enter()
-    sys.stdout.write(f"{READY}\n")
+    sys.stdout.write("busy\n")
     sys.stdout.flush()
     while True:
         until_s = time.thread_time() + TURN_S * cores
         while time.thread_time() < until_s:
             pass
         time.sleep(TURN_S * (1 - cores))
-
-
-if __name__ == "__main__":
-    _work(sys.argv[1], float(sys.argv[2]))

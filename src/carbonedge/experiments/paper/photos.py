@@ -88,7 +88,9 @@ def read_photos(count: int, folder: str | os.PathLike[str] | None = None) -> Pho
     return Photos(tuple(tensors), f"{len(tensors)} crops of {used} photographs of scikit-image")
 
 
-def _paths(folder: str | os.PathLike[str] | None) -> tuple[list[Path], Iterator[tuple[float, float]]]:
+def _paths(
+    folder: str | os.PathLike[str] | None,
+) -> tuple[list[Path], Iterator[tuple[float, float]]]:
     if folder is None:
         found = importlib.util.find_spec("skimage")
         if found is None or found.origin is None:
@@ -120,6 +122,5 @@ def _tensor(image: Image, corner: tuple[float, float]) -> NDArray[np.float32]:
         round((side - SIDE) * share) for side, share in zip((width, height), corner, strict=True)
     )
     cropped = image.resize((width, height)).crop((left, top, left + SIDE, top + SIDE))
-    values = np.asarray(cropped, np.float32) / 255
-    normalised = (values - np.float32(MEAN)) / np.float32(DEVIATION)
+    normalised = (np.asarray(cropped, np.float32) / 255 - MEAN) / DEVIATION
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None], np.float32)

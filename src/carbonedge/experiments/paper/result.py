@@ -68,9 +68,7 @@ class ModelResult:
     def row(self, name: str, scoring: str | None = None) -> Routed:
         """A way of routing by its name and scoring."""
         return next(
-            one
-            for one in self.routed
-            if (one.routing.name, one.routing.scoring) == (name, scoring)
+            one for one in self.routed if (one.routing.name, one.routing.scoring) == (name, scoring)
         )
 
     def reduction(self, routed: Routed) -> float:
@@ -121,6 +119,8 @@ class PaperResult:
         What times here are multiplied by for Algorithm 1, to be those of the paper's host.
     links
         Between the nodes, as they turned out.
+    scheduling_us
+        To place a task and to complete it, back to back, the slowest way of routing.
     sweeps
         Figure 3, by whose times: ``"reference"``, those under which the paper's component
         ranges come out, and ``"measured"``, at `scale`.
@@ -135,4 +135,5 @@ class PaperResult:
     repeats: int
     scale: float
     links: tuple[Link, ...]
+    scheduling_us: float
     sweeps: Mapping[str, Sweep]

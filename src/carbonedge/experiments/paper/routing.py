@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import time
 from collections import Counter
@@ -18,12 +19,25 @@ from carbonedge.experiments.paper.photos import Photos
 from carbonedge.runtime import InferenceSession
 from carbonedge.scheduling import MODES, Scheduler, Task, Weights
 
-__all__ = ["MONOLITHIC", "Repeat", "Routed", "Routing", "answer_photos", "routings", "summed_up"]
+__all__ = [
+    "MONOLITHIC",
+    "Repeat",
+    "Routed",
+    "Routing",
+    "answer_photos",
+    "back_to_back_us",
+    "routings",
+    "summed_up",
+]
 
 AMP4EC = Weights(0.2, 0.2, 0.1, 0.5, 0.0)
 """Of AMP4EC (arXiv 2504.00407), which the paper extends: no carbon term."""
 MONOLITHIC = "node-medium"
 """Where the paper's baseline runs every request."""
+SMOOTHING = 0.05
+"""The algorithm's mean time is of all tasks so far, not of the last five."""
+TASKS, ROUNDS = 1000, 5
+"""Of `back_to_back_us`, of which the quickest round counts: others were disturbed."""
 TOLERANCE = 1.1
 """What ``constrained`` may take, over monolithic's latency."""
 
@@ -144,7 +158,9 @@ def answer_photos(
     scheduler = None
     if routing.scoring is not None:
         seen = [dataclasses.replace(n, avg_time_ms=n.avg_time_ms * scale) for n in nodes]
-        scheduler = Scheduler(seen, mode=routing.weights, scoring=routing.scoring)
+        scheduler = Scheduler(
+            seen, mode=routing.weights, scoring=routing.scoring, smoothing=SMOOTHING
+        )
     task = Task(memory_mb=model.graph.memory_mb, slo_ms=routing.slo_ms)
     chosen: Counter[str] = Counter()
     scheduling_us, footprints = [], []
@@ -168,6 +184,20 @@ def answer_photos(
         statistics.median(scheduling_us) if scheduling_us else None,
         together(footprints),
     )
+
+
+def back_to_back_us(routing: Routing, nodes: Sequence[Node], task: Task) -> float:
+    """What it takes to place a task and to complete it, where nothing comes in between: between
+    two requests of this experiment, all that a decision needs has left the processor's caches.
+    """
+    scheduler = Scheduler(nodes, mode=routing.weights, scoring=routing.scoring or "normalized")
+    best_s = math.inf
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(TASKS):
+            scheduler.complete(scheduler.schedule(task), 10.0)
+        best_s = min(best_s, time.perf_counter() - began)
+    return best_s / TASKS * 1e6
 
 
 def summed_up(routing: Routing, nodes: Iterable[Node], repeats: Sequence[Repeat]) -> Routed:

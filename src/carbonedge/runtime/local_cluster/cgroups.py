@@ -16,6 +16,9 @@ from carbonedge.runtime.local_cluster.limits import Limits
 __all__ = ["NoRightsError", "enter", "make", "memory_kills", "pids", "remove"]
 
 CPU, MEMORY = "cpu", "memory"
+COUNTING = "cpuacct"
+"""In version 1 it may be a hierarchy of its own, and without a group there nobody could tell a node's
+load."""
 PROCESSES = "cgroup.procs"
 SUBTREE = "cgroup.subtree_control"
 REMOVED_WITHIN_S = 5.0
@@ -72,6 +75,10 @@ def make(
                 folder = _new(outer / f"{name}-{number}", noting)
                 _WRITERS[controller](folder, its)
                 found[node].append(str(folder))
+        counting, limiting = (list(groups(one, root).values())[:1] for one in (COUNTING, CPU))
+        if counting and limiting and not counting[0].samefile(limiting[0]):
+            for number, node in enumerate(limits):
+                found[node].append(str(_new(counting[0] / f"{name}-{number}", noting)))
         if unified:
             outer = _with_controllers(unified, root, noting)
             for number, (node, its) in enumerate(limits.items()):

@@ -17,6 +17,7 @@ from carbonedge.exceptions import ClusterError
 from carbonedge.runtime.local_cluster import cgroups, head, processes
 from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import (
+    MARK,
     Record,
     found,
     held,
@@ -71,6 +72,8 @@ class LocalCluster:
         Whether workers have no more than their nodes.
     why
         Why not; ``None`` where they are.
+    environment
+        Of its processes: another process that has it is one of them, and goes with them.
 
     Raises
     ------
@@ -86,14 +89,15 @@ class LocalCluster:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+        self.cluster = cluster
         self._record: Record | None = None
 
     def __enter__(self) -> Self:
-        self._record, self._lock = _up(self._cluster, kept=False)
+        self._record, self._lock = _up(self.cluster, kept=False)
         self.address = self._record.address
         self.why = self._record.why
         self.throttled = self.why is None
+        self.environment = {MARK: str(self._record.folder)}
         return self
 
     def __exit__(
