@@ -11,6 +11,7 @@ from carbonedge.cli.demo import demo
 from carbonedge.cli.intensity import intensity
 from carbonedge.cli.meters import meters
 from carbonedge.cli.nodes import nodes
+from carbonedge.cli.paper import paper
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
 from carbonedge.cli.report import report
@@ -44,7 +45,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(top, meters, intensity, report),
+    *(top, meters, intensity, report, paper),
 ):
     cli.add_command(command)
 

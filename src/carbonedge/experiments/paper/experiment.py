@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.experiments.machine import machine_text
 from carbonedge.experiments.paper.calibration import (
@@ -190,6 +191,7 @@ def _run_model(
             )
             whole_ms.append(time_whole(model, whole, photos))
         means_ms = {name: mean_of(one[name] for one in whole_ms) for name in whole}
+        counted = together(session.footprint for session in whole.values())
         fitted = as_measured(costs, nodes, means_ms)
         front = pareto(model.graph, cluster, costs=fitted)
         wanted = targets(model, cluster, fitted, front, extent.targets)
@@ -234,6 +236,9 @@ def _run_model(
         tried=tuple(tried.values()),
         own_speed=_own_speed(model, timed(nodes, means_ms)),
         loaded=under_load,
+        method=counted.method,
+        time_source=counted.time_source,
+        energy_source=counted.energy_source,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from carbonedge.cluster import Link
 from carbonedge.experiments.paper.plans import Target, Tried, least_emissions_g
@@ -53,6 +55,8 @@ class ModelResult:
         of those of the paper's.
     loaded
         Requests under load; ``None`` where there was none.
+    method, time_source, energy_source
+        How the figures came about; see `Footprint`.
     """
 
     label: str
@@ -64,6 +68,9 @@ class ModelResult:
     tried: tuple[Tried, ...]
     own_speed: Mapping[str, str]
     loaded: Loaded | None
+    method: str
+    time_source: str
+    energy_source: str
 
     def row(self, name: str, scoring: str | None = None) -> Routed:
         """A way of routing by its name and scoring."""
@@ -137,3 +144,16 @@ class PaperResult:
     links: tuple[Link, ...]
     scheduling_us: float
     sweeps: Mapping[str, Sweep]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, with how each mode lies to the front and whether goals were reached."""
+        document = dataclasses.asdict(self)
+        for model, its in zip(self.models, document["models"], strict=True):
+            for one, row in zip(model.routed, its["routed"], strict=True):
+                row["reduction"] = model.reduction(one)
+                row["above_front"] = model.above_front(one)
+            for plan, row in zip(model.tried, its["tried"], strict=True):
+                row["latency_error"] = plan.latency_error
+                row["emissions_error"] = plan.emissions_error
+                row["excess"] = plan.excess
+        return document
