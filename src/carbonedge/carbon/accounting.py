@@ -121,6 +121,8 @@ class Accounting:
         Whether this machine stands in for the nodes.
     time_source
         How times come about, unless they are measured here.
+    modelled_source
+        How joules do that no meter counted.
     ledger
         Where entries go, one per inference and stage.
     model, plan
@@ -144,6 +146,7 @@ class Accounting:
         metered: Metered | Sequence[Metered | None] | None = None,
         emulated: bool = True,
         time_source: str | None = None,
+        modelled_source: str = NODE_POWER,
         ledger: Writer | None = None,
         model: str = "",
         plan: str = "",
@@ -164,7 +167,8 @@ class Accounting:
         self._stages = []
         for stage, (node, its) in enumerate(zip(nodes, metered, strict=True)):
             common = (node.name, node.zone or "", model, plan, stage, node.pue)
-            origin = modelled = Origin(*common, NODE_POWER, "emulated" if emulated else "modelled")
+            weakly: MeterMethod = "emulated" if emulated else "modelled"
+            origin = modelled = Origin(*common, modelled_source, weakly)
             if its is not None:
                 origin = Origin(*common, its.source, "emulated" if emulated else its.method)
             embodied_g_per_ms = node.embodied_g_per_hour / MS_PER_HOUR

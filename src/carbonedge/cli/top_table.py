@@ -56,6 +56,8 @@ def _parts(survey: Survey) -> Iterator[RenderableType]:
     yield _Rows(nodes, TEXT_COLUMNS if len(sessions) > 1 else TEXT_COLUMNS[1:])
     for node in silent:
         yield Text(f"{node.node} is silent: {node.silent}")
+    if survey.time_source is not None:
+        yield Text(f"Nodes are emulated; times are {survey.time_source}.", style="dim")
     yield Text(NOTE, style="dim")
 
 

@@ -17,7 +17,7 @@ from carbonedge.runtime.placement import Placement
 from carbonedge.runtime.ray.conductor import Conductor
 from carbonedge.runtime.ray.observed import Observed, View
 from carbonedge.runtime.ray.stages import NodeLostError
-from carbonedge.runtime.ray.worker import TooLargeError
+from carbonedge.runtime.ray.worker import OutgrownError, TooLargeError
 
 NODES = [
     Node(name, cpu_cores=1, memory_mb=100, power_w=5, intensity_g_per_kwh=100) for name in "abc"
@@ -261,6 +261,31 @@ def test_a_plan_that_is_too_large_gives_way_to_one_that_fits(
     scene.conductor.start()
     assert scene.up == ["ac"] == scene.held
     assert "node 'b' has 20 MB free and its stage takes 50 MB" in caplog.text
+
+
+def test_a_stage_that_took_more_than_was_planned_goes_elsewhere_for_good(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.troubles = [OutgrownError("b", 50.0, 60.0)]
+    scene.wanted = lambda view: [plan("ab" if view.holds(plan("ab")) else "ac")]
+    scene.conductor.start()
+    assert scene.up == ["ac"] == scene.held
+    assert "node 'b' has 60 MB, and its stage, planned to take 50 MB, took more" in caplog.text
+    nodes = {node.name: node for node in scene.conductor._look().cluster.nodes}
+    assert nodes["b"].memory_mb < 50.0
+
+
+def test_where_it_has_nowhere_to_go_it_is_tried_once(scene: Scene) -> None:
+    def fits(view: View) -> list[Plan]:
+        if not view.holds(plan("ab")):
+            raise InfeasibleError("add memory or nodes")
+        return [plan("ab")]
+
+    scene.troubles = [OutgrownError("b", 50.0, 60.0)]
+    scene.wanted = fits
+    with pytest.raises(InfeasibleError, match=r"node 'b' has 60 MB.*; now add memory or nodes"):
+        scene.conductor.start()
+    assert scene.held == []
 
 
 def test_when_nothing_fits_it_is_said_and_nothing_stays_behind(scene: Scene) -> None:

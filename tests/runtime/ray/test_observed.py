@@ -188,6 +188,14 @@ def test_a_node_that_lacked_memory_has_it_again_when_it_says_so() -> None:
     assert view(seen).cluster.nodes[0].memory_mb == 100.0
 
 
+def test_memory_that_a_stage_took_more_of_than_there_is_is_not_offered_again() -> None:
+    seen = observed()
+    seen.lacks("a", 50.0, lasting=True)
+    seen.hear("a", report("a", memory_free_mb=99.0), alone=False)
+    assert view(seen).cluster.nodes[0].memory_mb == pytest.approx(50.0, rel=1e-3)
+    assert view(seen).cluster.nodes[0].memory_mb < 50.0
+
+
 def test_a_plan_is_held_where_its_nodes_are_and_have_the_memory() -> None:
     seen = observed()
     stages = (Stage("a", 0, 2, 1, 1, 1, 60.0), Stage("b", 2, 4, 1, 1, 1, 100.0))

@@ -17,7 +17,8 @@ from carbonedge.runtime.deployment import Deployed, Deployment
 from carbonedge.runtime.local import Taken
 from carbonedge.runtime.placement import Placement
 from carbonedge.runtime.ray import requests as module
-from carbonedge.runtime.ray.requests import Requests
+from carbonedge.runtime.ray.requests import MOST_KILLS, Requests
+from carbonedge.runtime.ray.worker import OutgrownError
 
 NODES = [Node(name, cpu_cores=1, memory_mb=1, power_w=5, intensity_g_per_kwh=9) for name in "ab"]
 
@@ -61,6 +62,7 @@ class Scene:
         fleet = cast(Any, SimpleNamespace(lose=lambda actor, why: None))
         self.requests = Requests(self.ray, self.deployment, fleet, lambda: "all are cut off")
         self.counted: list[Any] = []
+        self.outgrown: OutgrownError | None = None
 
     def up(self, name: str, time_ms: float = 1.0) -> Deployed:
         plan = Plan(
@@ -68,7 +70,9 @@ class Scene:
             *((), time_ms, 1.0, 1e-6, 1.0, True, 0.0, "latency", "macs"),
         )
         taken = Taken(0.0, [time_ms], [None], [])
-        stages = SimpleNamespace(send=self.ray.send, taken=lambda *_: taken)
+        stages = SimpleNamespace(
+            send=self.ray.send, taken=lambda *_: taken, outgrown=lambda: self.outgrown
+        )
         accounting = SimpleNamespace(account=lambda *took: self.counted.append(took))
         return Deployed(plan, stages, cast(Any, accounting))
 
@@ -117,6 +121,27 @@ def test_what_takes_long_to_fetch_is_waited_for_longer_each_time(scene: Scene) -
     scene.ray.fetching_s = 1.5
     tensors, _ = scene.requests.answer(scene.new(7, timeout_s=5.0))
     assert tensors == {"y": 7}
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["memory", "another reason"])
+def test_a_request_that_ends_its_worker_for_want_of_memory_is_not_sent_for_ever(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    def dies(*_: Any, **__: Any) -> Any:
+        if len(scene.ray.sent) > MOST_KILLS:
+            return (), {"y": 7}, ()
+        raise ray.exceptions.ActorUnavailableError("killed", None)
+
+    monkeypatch.setattr(scene.ray, "get", dies)
+    scene.outgrown = OutgrownError("a", 50.0, 60.0) if ended else None
+    scene.deployment.replace([one := scene.up("a")])
+    if ended:
+        with pytest.raises(InfeasibleError, match=r"node 'a' has 60 MB.*2 times with this request"):
+            scene.requests.answer(scene.new())
+        assert len(scene.ray.sent) == MOST_KILLS
+    else:
+        assert scene.requests.answer(scene.new())[0] == {"y": 7}
+    assert one.under_way == 0
 
 
 def test_a_request_cancelled_while_no_plan_is_up_takes_none(scene: Scene) -> None:

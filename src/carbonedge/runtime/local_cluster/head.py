@@ -14,7 +14,7 @@ from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import MARK
 from carbonedge.runtime.ray.connection import ENVIRONMENT, resource
 
-__all__ = ["start"]
+__all__ = ["check", "start"]
 
 WITHIN_S = 60.0
 OPTIONS = (
@@ -23,17 +23,25 @@ OPTIONS = (
 )
 
 
+def check() -> None:
+    """See that there is a Ray to start.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If it is not installed.
+    """
+    optional("ray", "ray", CarbonEdgeError)
+
+
 def start(folder: Path, nodes: Iterable[str], token: str) -> str:
     """Start it, with its files in a folder; its address.
 
     Raises
     ------
-    CarbonEdgeError
-        If Ray is not installed.
     ClusterError
         If it does not start.
     """
-    optional("ray", "ray", CarbonEdgeError)
     temporary, log = folder / "ray", folder / "start.log"
     environment = {
         **ENVIRONMENT,

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from carbonedge.carbon.footprint import NODE_POWER
 from carbonedge.cluster import Cluster, Node
 from carbonedge.runtime.local_cluster import cgroups
 from carbonedge.runtime.local_cluster.record import MARK, Record
 
 __all__ = ["Surroundings", "local_cluster"]
 
-THROTTLED = "measured under each node's CPU quota, on one machine"
-UNTHROTTLED = "measured on one machine for all nodes, unthrottled"
+THROTTLED = "under each node's CPU quota, on one machine"
+UNTHROTTLED = "on one machine for all nodes, unthrottled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,19 @@ class Surroundings:
         return self.why is None
 
     @property
+    def where(self) -> str:
+        """Where what is measured is, for people."""
+        return THROTTLED if self.throttled else f"{UNTHROTTLED} ({self.why})"
+
+    @property
     def time_source(self) -> str:
-        """What is said of times."""
-        return THROTTLED if self.throttled else f"{UNTHROTTLED}: {self.why}"
+        """How times come about."""
+        return f"measured {self.where}"
+
+    @property
+    def energy_source(self) -> str:
+        """How joules do."""
+        return f"{NODE_POWER}, times measured {self.where}"
 
     def enter(self) -> None:
         """Live under its limits from now on, with all that this process is."""

@@ -13,7 +13,7 @@ from carbonedge.runtime.adaptation import Adaptation
 from carbonedge.runtime.deployment import Deployed, Deployment
 from carbonedge.runtime.ray.observed import View
 from carbonedge.runtime.ray.stages import NodeLostError
-from carbonedge.runtime.ray.worker import TooLargeError
+from carbonedge.runtime.ray.worker import OutgrownError, TooLargeError
 
 __all__ = ["Conductor"]
 
@@ -42,7 +42,7 @@ class Conductor:
     put_up
         Brings a plan to its nodes, ready to answer.
     lacks
-        Told which node has only so many MB for all plans together.
+        Told which node has only so many MB for all plans together, and whether for good.
     adaptation
         When plans change for another reason than nodes that go or come; ``None`` for never.
     """
@@ -55,7 +55,7 @@ class Conductor:
         plans: Callable[[View], list[Plan]],
         move: Callable[[Sequence[Plan], View, float], list[Plan]] | None,
         put_up: Callable[[Plan], Deployed],
-        lacks: Callable[[str, float], None],
+        lacks: Callable[..., None],
         adaptation: Adaptation | None,
     ) -> None:
         self._deployment = deployment
@@ -147,6 +147,7 @@ class Conductor:
 
     def _regroup(self) -> None:
         """Put plans up, and others where they turn out too large or lose a node."""
+        tight: TooLargeError | None = None
         for _ in range(MOST_TRIES):
             since, view = self._deployment.losses, self._look()
             try:
@@ -154,14 +155,24 @@ class Conductor:
                 return
             except NodeLostError as error:
                 self._say(f"node {error} was lost while a stage was brought to it")
-                # The fleet finds out too, sooner or later.
-                self._woken.wait(RETIRE_S)
-                self._woken.clear()
+                self._pause()
             except TooLargeError as error:
                 self._say(str(error))
+                tight = error
+                if isinstance(error, OutgrownError):
+                    self._pause()
+            except InfeasibleError as error:
+                if tight is None:
+                    raise
+                raise InfeasibleError(f"{tight}; now {error}") from error
             if self._closed.is_set():
                 return
         raise InfeasibleError(f"no plan fits its nodes: {self._why}")
+
+    def _pause(self) -> None:
+        """Until the fleet has found out too, sooner or later, that a worker is gone."""
+        self._woken.wait(RETIRE_S)
+        self._woken.clear()
 
     def _reconsider(self, adaptation: Adaptation) -> None:
         """Move to other plans if that pays."""
@@ -199,7 +210,10 @@ class Conductor:
                 one.stages.drop()
             if isinstance(error, TooLargeError):
                 there = [standing[plan.identity] for plan in plans if plan.identity in standing]
-                self._lacks(error.node, error.free_mb + _held_mb(there, error.node))
+                outgrown = isinstance(error, OutgrownError)
+                had_mb = error.memory_mb if outgrown else error.free_mb
+                held_mb = _held_mb(there, error.node)
+                self._lacks(error.node, had_mb + held_mb, lasting=outgrown)
             raise
         up = [standing[plan.identity] for plan in plans]
         self._deployment.replace(up, since)

@@ -130,8 +130,8 @@ class Fleet:
 
     def surroundings(self) -> Surroundings | None:
         """Of a node, where they are those of a local cluster."""
-        greetings = [one.greeting for one in self.members.values() if one.greeting is not None]
-        return next((one.surroundings for one in greetings if one.surroundings is not None), None)
+        its = (member.surroundings for member in self.members.values())
+        return next((one for one in its if one is not None), None)
 
     def lose(self, actor: str | None, why: str) -> None:
         """Give up the node of an actor, by Ray's id, until it answers again."""
@@ -264,6 +264,7 @@ class Fleet:
                     *(member.node.name, what, greeting.versions[what], version),
                 )
         member.greeting = greeting
+        member.kills = member.memory_kills
         if self._gathered:
             self._meter(member)
 
@@ -275,7 +276,7 @@ class Fleet:
         others = [
             one.greeting.host for one in self.members.values() if one is not member and one.greeting
         ]
-        if host in others or member.greeting.surroundings is not None:
+        if host in others or member.surroundings is not None:
             logger.warning(
                 "counting node power x time on node %r: its machine stands for other nodes too",
                 name,
@@ -303,6 +304,9 @@ class Fleet:
             member.broken = False
 
     def _give_up(self, member: Member, why: str) -> None:
+        if member.surroundings is not None and member.memory_kills > member.kills:
+            mb = member.surroundings.node.memory_mb
+            why = f"its worker took more memory than its {mb:g} MB, and the kernel ended it"
         if self._set_down(member, why) is None:
             logger.warning("node %r is given up until it answers again: %s", member.node.name, why)
 

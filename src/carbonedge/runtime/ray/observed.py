@@ -139,9 +139,11 @@ class Observed:
         if report.memory_free_mb > heard.lacked_mb:
             heard.lacked_mb = float("inf")
 
-    def lacks(self, name: str, memory_mb: float) -> None:
-        """A node has no more than this, until it says that more is free."""
+    def lacks(self, name: str, memory_mb: float, *, lasting: bool = False) -> None:
+        """A node has no more than this, until it says that more is free, or for good."""
         heard = self._nodes[name]
+        if lasting:
+            heard.outgrown_mb = min(heard.outgrown_mb, memory_mb)
         heard.lacked_mb = min(heard.lacked_mb, memory_mb)
 
     def view(self, names: Collection[str], intensities: Mapping[str, float]) -> View:
@@ -151,7 +153,7 @@ class Observed:
             dataclasses.replace(
                 node,
                 intensity_g_per_kwh=intensities[node.name],
-                memory_mb=min(node.memory_mb, self._nodes[node.name].lacked_mb * (1 - 1e-6)),
+                memory_mb=min(node.memory_mb, self._nodes[node.name].has_mb),
             )
             for node in (self._cluster.nodes[k] for k in kept)
         ]
@@ -185,7 +187,7 @@ class Observed:
 class _Heard:
     """What is known of a node: how much longer than planned its last runs took, and runs at
     best, when the last was, for how many reports no stage has been there, the load that others
-    make, and the memory that a stage did not find.
+    make, and the memory that a stage did not find, now and for good.
     """
 
     factors: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=REPORTS))
@@ -194,6 +196,12 @@ class _Heard:
     alone: int = 0
     load: float = 0.0
     lacked_mb: float = float("inf")
+    outgrown_mb: float = float("inf")
+
+    @property
+    def has_mb(self) -> float:
+        """Less than what a stage did not find."""
+        return min(self.lacked_mb, self.outgrown_mb) * (1 - 1e-6)
 
 
 def _scaled_by(

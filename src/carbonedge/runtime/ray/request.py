@@ -27,6 +27,9 @@ class Request:
     deployed, decision, ref
         The plan it was handed to, why, and Ray's reference to its answer; ``None`` while it
         has none, or after it was taken back.
+    left, kills
+        The stages it was taken back from, and how often its sending ended a worker for want of
+        memory, or others beside it did.
     began_s, sent_s
         When it was sent last, since 1970 and by the performance counter.
     """
@@ -39,5 +42,7 @@ class Request:
     deployed: Deployed | None = None
     decision: Decision | None = None
     ref: Any = None
+    left: Any = None
+    kills: int = 0
     began_s: float = 0.0
     sent_s: float = 0.0

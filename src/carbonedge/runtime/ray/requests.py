@@ -29,6 +29,8 @@ GRACE_S = 10.0
 """For requests that are waited for when the session is closed."""
 END_S = 2.0
 """For those that are not answered then, to notice."""
+MOST_KILLS = 2
+"""Of workers that ran out of memory with a request under way, before it is not sent again."""
 PAUSE_S = 0.05
 """Before a request is sent again, unless plans change sooner."""
 
@@ -83,7 +85,7 @@ class Requests:
         RequestTimeoutError
             If it is not answered in time.
         InfeasibleError
-            If no plan meets its ``slo_ms`` now.
+            If no plan meets its ``slo_ms`` now, or a node of a local cluster has not the memory.
         ModelError
             If ONNX Runtime fails.
         CarbonEdgeError
@@ -154,6 +156,7 @@ class Requests:
         """Hand a request to a plan; where none is up, wait for one or leave it unsent."""
         if not self._left_s(request):
             raise self._too_late(request)
+        self._check_memory(request)
         until_s = request.until_s if wait else 0.0
         taken = self._deployment.take(request.task, until_s)
         if taken is None:
@@ -171,6 +174,18 @@ class Requests:
                 self._judge(error)
                 return
             raise
+
+    def _check_memory(self, request: Request) -> None:
+        """Send none again and again that no node of a local cluster has the memory for."""
+        stages, request.left = request.left, None
+        outgrown = None if stages is None else stages.outgrown()
+        if outgrown is not None:
+            request.kills += 1
+            if request.kills >= MOST_KILLS:
+                raise InfeasibleError(
+                    f"{outgrown}, {request.kills} times with this request: give the node more "
+                    "memory_mb, or smaller requests"
+                )
 
     def _next(self, window: deque[Request | Exception]) -> Answer:
         first = window.popleft()
@@ -273,6 +288,7 @@ class Requests:
     def _take_back(self, request: Request, elapsed_ms: float | None = None) -> None:
         if request.deployed is not None:
             self._deployment.give_back(request.deployed, request.decision, elapsed_ms)
+            request.left = request.deployed.stages
         request.deployed = request.decision = request.ref = None
 
     def _judge(self, error: Exception) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from carbonedge.carbon import Accounting
 from carbonedge.carbon.energy.attribution import ShareBy
-from carbonedge.carbon.footprint import NODE_TIME, STAND_IN_TIME
+from carbonedge.carbon.footprint import NODE_POWER, NODE_TIME, STAND_IN_TIME
 from carbonedge.carbon.lookup import Lookup
 from carbonedge.exceptions import ClusterError, InfeasibleError
 from carbonedge.planning import ModelGraph, OperatorCosts, Plan, Replan, objective_for_mode, replan
@@ -255,12 +255,12 @@ class RayRuntime:
         )
 
     def _host(self, name: str) -> str:
-        greeting = self._fleet.members[name].greeting
-        if greeting is None:
+        member = self._fleet.members[name]
+        if member.greeting is None:
             return ""
         # Under limits of its own, it has a load of its own.
-        limited = greeting.surroundings is not None and greeting.surroundings.throttled
-        return f"{greeting.host} {name}" if limited else greeting.host
+        limited = member.surroundings is not None and member.surroundings.throttled
+        return f"{member.greeting.host} {name}" if limited else member.greeting.host
 
     def _follow(self, down: Mapping[str, str]) -> None:
         """Nodes have gone, for these reasons, or come."""
@@ -363,8 +363,10 @@ class RayRuntime:
         else:
             emulated = self._fleet.hosts_shared()
             time_source = STAND_IN_TIME if emulated else NODE_TIME
-            if (surroundings := self._fleet.surroundings()) is not None:
-                emulated, time_source = True, surroundings.time_source
+        modelled_source = NODE_POWER
+        if (surroundings := self._fleet.surroundings()) is not None:
+            emulated, time_source = True, surroundings.time_source
+            modelled_source = surroundings.energy_source
         with self._counting:
             key = (plan.identity, tuple(metered), emulated, time_source)
             if key not in self._accountings:
@@ -375,6 +377,7 @@ class RayRuntime:
                     metered=metered,
                     emulated=emulated,
                     time_source=time_source,
+                    modelled_source=modelled_source,
                     ledger=self._monitor.ledger,
                     model=self._model.name,
                     plan=plan.identity,

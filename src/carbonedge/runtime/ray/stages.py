@@ -11,7 +11,7 @@ from carbonedge.planning import ModelGraph, Plan
 from carbonedge.planning.packing import pack
 from carbonedge.runtime.local import Taken
 from carbonedge.runtime.ray.member import Member
-from carbonedge.runtime.ray.worker import LOADING, StageMissingError, StageSpec
+from carbonedge.runtime.ray.worker import LOADING, OutgrownError, StageMissingError, StageSpec
 from carbonedge.runtime.stages import models_of, nodes_of, ways_of
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
@@ -107,6 +107,16 @@ class RayStages:
             self._specs.append(spec)
         self._route = tuple(spec.identity for spec in self._specs)
         self._calls: list[Callable[[Any], Any]] = []
+        self._kills = [member.memory_kills for member in self._members]
+
+    def outgrown(self) -> OutgrownError | None:
+        """Which stage took more memory than its node of a local cluster has, if any did yet."""
+        for member, spec, kills in zip(self._members, self._specs, self._kills, strict=True):
+            if member.memory_kills > kills:
+                its = member.surroundings
+                assert its is not None, "it counts them"
+                return OutgrownError(member.node.name, spec.memory_mb, its.node.memory_mb)
+        return None
 
     def load(self) -> None:
         """Bring each stage to its node.
@@ -114,7 +124,7 @@ class RayStages:
         Raises
         ------
         TooLargeError
-            If it takes more memory than the node has.
+            If it takes more memory than the node has, or the worker was ended for it.
         NodeLostError
             If a node goes down meanwhile.
         ModelError
@@ -131,7 +141,7 @@ class RayStages:
                 self._check(ref, member)
             for member in waiting.values():
                 if member.down is not None:
-                    raise NodeLostError(member.node.name)
+                    raise self._lost(member)
         self._calls = [member.actor.run.remote for member in self._members]
 
     def warm_up(self, feed: Mapping[str, Any]) -> None:
@@ -139,6 +149,8 @@ class RayStages:
 
         Raises
         ------
+        TooLargeError
+            If it takes more memory than a node has.
         NodeLostError
             If a node goes down meanwhile.
         ModelError
@@ -149,7 +161,7 @@ class RayStages:
             watch_s = longer_s(self._ray, ref, watch_s)
             for member in self._members:
                 if member.down is not None:
-                    raise NodeLostError(member.node.name)
+                    raise self._lost(member)
         self._check(ref, self._members[0])
 
     def send(self, feed: Mapping[str, Any]) -> Any:
@@ -208,13 +220,16 @@ class RayStages:
         for member, spec in zip(self._members, self._specs, strict=True):
             member.actor.drop.options(concurrency_group=LOADING).remote([spec.identity])
 
+    def _lost(self, member: Member) -> Exception:
+        return self.outgrown() or NodeLostError(member.node.name)
+
     def _check(self, ref: Any, member: Member) -> None:
         errors = self._ray.exceptions
         try:
             self._ray.get(ref)
         except errors.RayTaskError as error:
             if isinstance(error.cause, StageMissingError):  # started anew since it was brought
-                raise NodeLostError(member.node.name) from error
+                raise self._lost(member) from error
             raise error.cause from None
         except errors.RayError as error:
-            raise NodeLostError(member.node.name) from error
+            raise self._lost(member) from error

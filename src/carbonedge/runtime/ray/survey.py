@@ -80,6 +80,8 @@ class Survey:
         That came in: on its way each is counted by every node that has a stage for it.
     power_w, emissions_g_per_s
         Sums.
+    time_source
+        How times come about, where the Ray is that of a local cluster.
     """
 
     time_s: float
@@ -88,6 +90,7 @@ class Survey:
     requests_per_s: float | None
     power_w: float | None
     emissions_g_per_s: float | None
+    time_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Surveyor:
         for gone in self._before.keys() - names.keys():
             del self._before[gone]
         heard = self._hear(names)
+        answers = [one for one in heard.values() if not isinstance(one, str)]
         nodes: list[Activity] = []
         incoming: list[float | None] = []
         for name, (session, node) in sorted(names.items(), key=lambda item: item[1]):
@@ -145,6 +149,7 @@ class Surveyor:
             _sum(incoming),
             _sum(node.power_w for node in nodes),
             _sum(node.emissions_g_per_s for node in nodes),
+            next((one.report.time_source for one in answers if one.report.time_source), None),
         )
 
     def _hear(self, names: Iterable[str]) -> dict[str, _Heard | str]:

@@ -37,6 +37,7 @@ __all__ = [
     "CONTROL",
     "LOADING",
     "Greeting",
+    "OutgrownError",
     "Passed",
     "Report",
     "StageMissingError",
@@ -69,6 +70,16 @@ class TooLargeError(CarbonEdgeError):
         return (
             f"node {self.node!r} has {self.free_mb:.0f} MB free and its stage takes "
             f"{self.memory_mb:.0f} MB"
+        )
+
+
+class OutgrownError(TooLargeError):
+    """The stage took more memory than was planned, and the kernel ended its worker."""
+
+    def __str__(self) -> str:
+        return (
+            f"node {self.node!r} has {self.free_mb:.0f} MB, and its stage, planned to take "
+            f"{self.memory_mb:.0f} MB, took more: the kernel ended its worker"
         )
 
 

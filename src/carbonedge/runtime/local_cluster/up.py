@@ -1,0 +1,92 @@
+"""Local clusters brought up."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+from pathlib import Path
+
+from carbonedge.cluster import Cluster
+from carbonedge.exceptions import ClusterError
+from carbonedge.runtime.local_cluster import cgroups, head
+from carbonedge.runtime.local_cluster.down import remove
+from carbonedge.runtime.local_cluster.limits import Limits
+from carbonedge.runtime.local_cluster.record import (
+    Record,
+    found,
+    locked,
+    new_folder,
+    note,
+    noted,
+)
+
+__all__ = ["bring_up", "up"]
+
+TOKEN_BYTES = 16
+
+
+def up(cluster: Cluster) -> Record:
+    """Bring a local cluster up that stays until `down`.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If Ray is not installed.
+    ClusterError
+        If one is up, Ray does not start, or a node has too little for the kernel's limits.
+    """
+    record, lock = bring_up(cluster, kept=True)
+    os.close(lock)
+    return record
+
+
+def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
+    """A local cluster, and the open file that holds it as this process's own.
+
+    Parameters
+    ----------
+    cluster
+        Its nodes and links.
+    kept
+        Whether it is to stay when this process ends: there is one such at a time.
+    """
+    head.check()
+    limits = {node.name: Limits.of(node) for node in cluster.nodes}
+    with locked() as within:
+        if kept:
+            _check_none(within)
+        folder, lock = new_folder(within)
+        record = Record(folder, os.getpid(), kept, cluster, secrets.token_hex(TOKEN_BYTES)).write()
+    try:
+        try:
+            groups = cgroups.make(
+                f"carbonedge-{folder.name}", limits, noting=lambda what: note(folder, what)
+            )
+            record = dataclasses.replace(record, groups=groups)
+        except cgroups.NoRightsError as error:
+            cgroups.remove(noted(folder))
+            record = dataclasses.replace(record, why=str(error))
+        record.write()
+        address = head.start(folder, limits, record.token)
+        return dataclasses.replace(record, address=address).write(), lock
+    except BaseException:
+        with locked():
+            remove(folder)
+            os.close(lock)
+        raise
+
+
+def _check_none(within: Path) -> None:
+    for folder in found(within):
+        try:
+            record = Record.read(folder)
+        except (OSError, ValueError):
+            continue  # it was killed as it began
+        if record.kept:
+            names = ", ".join(node.name for node in record.cluster.nodes)
+            where = f"at {record.address}" if record.address else "and has no Ray yet"
+            raise ClusterError(
+                f"a local cluster of {names} is up {where}: take it down first, by `carbonedge "
+                "cluster down`"
+            )
