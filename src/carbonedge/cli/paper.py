@@ -18,6 +18,7 @@ from carbonedge.cli.paper_tables import print_paper
 from carbonedge.cli.writing import writing
 from carbonedge.exceptions import BackendUnavailableError
 from carbonedge.experiments.paper import FULL, QUICK, Photos, read_models, read_photos, run_paper
+from carbonedge.experiments.paper.document import as_document
 from carbonedge.experiments.paper.export import export_models
 
 __all__ = ["paper"]
@@ -66,7 +67,7 @@ def paper(
     photos = read_photos(extent.photos, photos_path)
     with _exported(models, photos) as paths, _saying() as advance:
         result = run_paper(read_models(paths), photos, extent, advance=advance)
-    document = json.dumps(result.to_dict(), indent=2)
+    document = json.dumps(as_document(result), indent=2)
     if output_path is not None:
         for name, content in (("paper.json", document + "\n"), ("paper.html", paper_page(result))):
             path = Path(output_path, name)

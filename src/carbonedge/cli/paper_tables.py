@@ -62,7 +62,10 @@ def print_paper(result: PaperResult) -> None:
 
 def how_lines(result: PaperResult) -> Iterator[str]:
     """How the figures came about."""
-    yield f"{result.requests} requests a row, {result.photos}; {result.repeats} repeats, ± 95 %."
+    yield (
+        f"{result.requests} requests a row, {result.photos}; {result.repeats} repeats, ± 95 %. ms: "
+        "stages and the ways between them; the caller's own way is in req/s."
+    )
     first = result.models[0]
     yield f"Times: {first.time_source}, on {result.machine}."
     yield (

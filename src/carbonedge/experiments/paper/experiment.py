@@ -175,7 +175,7 @@ def _run_model(
         for number in range(extent.repeats):
             advance(f"{model.label}: routed, repeat {number + 1} of {extent.repeats}")
             # Rows take turns: what disturbs the machine for a while disturbs all alike.
-            known = timed(nodes, whole_ms[-1])
+            known = timed(nodes, _means(whole_ms))
             answered.append(
                 [
                     answer_photos(
@@ -190,7 +190,7 @@ def _run_model(
                 ]
             )
             whole_ms.append(time_whole(model, whole, photos))
-        means_ms = {name: mean_of(one[name] for one in whole_ms) for name in whole}
+        means_ms = _means(whole_ms)
         counted = together(session.footprint for session in whole.values())
         fitted = as_measured(costs, nodes, means_ms)
         front = pareto(model.graph, cluster, costs=fitted)
@@ -240,6 +240,10 @@ def _run_model(
         time_source=counted.time_source,
         energy_source=counted.energy_source,
     )
+
+
+def _means(whole_ms: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: mean_of(one[name] for one in whole_ms) for name in whole_ms[0]}
 
 
 def _own_speed(model: PaperModel, nodes: Sequence[Node]) -> dict[str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from carbonedge.cluster import Link
 from carbonedge.experiments.paper.plans import Target, Tried, least_emissions_g
@@ -144,16 +142,3 @@ class PaperResult:
     links: tuple[Link, ...]
     scheduling_us: float
     sweeps: Mapping[str, Sweep]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain values, with how each mode lies to the front and whether goals were reached."""
-        document = dataclasses.asdict(self)
-        for model, its in zip(self.models, document["models"], strict=True):
-            for one, row in zip(model.routed, its["routed"], strict=True):
-                row["reduction"] = model.reduction(one)
-                row["above_front"] = model.above_front(one)
-            for plan, row in zip(model.tried, its["tried"], strict=True):
-                row["latency_error"] = plan.latency_error
-                row["emissions_error"] = plan.emissions_error
-                row["excess"] = plan.excess
-        return document

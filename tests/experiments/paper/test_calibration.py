@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from photo_model import photo_model
+
+from carbonedge import Cluster, InferenceSession, load_model, pareto, partition
+from carbonedge.experiments.paper import PaperModel, Photos
+from carbonedge.experiments.paper.calibration import as_measured, predicted, time_whole, timed
+from carbonedge.experiments.paper.plans import least_emissions_g, targets
+from carbonedge.experiments.paper_cluster import paper_cluster
+from carbonedge.planning import OperatorCosts, operator_costs
+from carbonedge.planning.whole import whole_plans
+
+MODEL = PaperModel("tiny", load_model(photo_model()), "photo")
+CLUSTER = paper_cluster()
+WHOLE_MS = {"node-high": 20.0, "node-medium": 35.0, "node-green": 50.0}
+
+
+@pytest.fixture(scope="module")
+def costs() -> OperatorCosts:
+    nodes = timed(CLUSTER.nodes, WHOLE_MS)
+    made = operator_costs(MODEL.graph, nodes, "macs")
+    return as_measured(made, nodes, WHOLE_MS)
+
+
+def test_costs_sum_to_what_the_whole_model_took(costs: OperatorCosts) -> None:
+    sums = costs.time_ms.sum(axis=0) + costs.overhead_ms
+    assert np.allclose(sums, list(WHOLE_MS.values()))
+    shares = costs.time_ms / costs.time_ms.sum(axis=0)
+    assert np.allclose(shares, shares[:, :1])
+
+
+def test_the_whole_model_is_predicted_to_take_what_it_took(costs: OperatorCosts) -> None:
+    for plan in whole_plans(MODEL.graph, CLUSTER, costs=costs):
+        (stage,) = plan.stages
+        assert plan.latency_ms == pytest.approx(WHOLE_MS[stage.node])
+        node = CLUSTER.nodes[CLUSTER.index(stage.node)]
+        energy_j = node.power_w * WHOLE_MS[stage.node] / 1e3
+        assert plan.emissions_g == pytest.approx(energy_j * node.known_intensity() / 3.6e6)
+
+
+def test_a_plan_is_predicted_anew_as_it_was_made(costs: OperatorCosts) -> None:
+    for plan in pareto(MODEL.graph, CLUSTER, costs=costs):
+        again = predicted(MODEL, CLUSTER, plan, costs)
+        assert again.stages == plan.stages
+        assert again.latency_ms == pytest.approx(plan.latency_ms)
+        assert again.emissions_g == pytest.approx(plan.emissions_g)
+
+
+def test_a_node_twice_as_slow_makes_its_stages_twice_as_long(costs: OperatorCosts) -> None:
+    slower = {**WHOLE_MS, "node-green": 100.0}
+    later = as_measured(costs, CLUSTER.nodes, slower)
+    plan = partition(MODEL.graph, CLUSTER, costs=costs)
+    again = predicted(MODEL, CLUSTER, plan, later)
+    for before, after in zip(plan.stages, again.stages, strict=True):
+        factor = 2 if before.node == "node-green" else 1
+        assert after.time_ms == pytest.approx(factor * before.time_ms)
+
+
+def test_targets_lie_on_the_front(costs: OperatorCosts) -> None:
+    front = pareto(MODEL.graph, CLUSTER, costs=costs)
+    found = targets(MODEL, CLUSTER, costs, front, 5)
+    assert [found[0].plan.identity, found[-1].plan.identity] == [
+        front[0].identity,
+        front[-1].identity,
+    ]
+    for target in found:
+        assert target.plan.latency_ms <= target.slo_ms
+        assert target.excess == pytest.approx(0, abs=1e-9)
+        assert target.least_g == min(p.emissions_g for p in front if p.latency_ms <= target.slo_ms)
+
+
+def test_below_the_fastest_plan_there_is_no_least(costs: OperatorCosts) -> None:
+    front = pareto(MODEL.graph, CLUSTER, costs=costs)
+    assert least_emissions_g(front, front[0].latency_ms * 0.99) is None
+    assert least_emissions_g(front, 1e9) == front[-1].emissions_g
+
+
+def test_the_whole_model_is_timed_on_each_node() -> None:
+    photos = Photos((np.zeros((1, 3, 224, 224), np.float32),) * 3, "none")
+    alone = Cluster([CLUSTER.nodes[2]])
+    with InferenceSession(MODEL.graph, alone) as session:
+        taken = time_whole(MODEL, {"node-green": session}, photos)
+        assert taken["node-green"] == pytest.approx(session.footprint.latency_ms)
+        assert session.footprint.inferences == 3

@@ -1,0 +1,198 @@
+"""The whole experiment, on a real Ray, with a model that takes a millisecond."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import pytest
+from photo_model import save_photo_model
+
+from carbonedge.cli.paper_page import paper_page
+from carbonedge.experiments.paper import (
+    Extent,
+    ModelResult,
+    PaperResult,
+    conclusions,
+    read_models,
+    read_photos,
+    run_paper,
+)
+from carbonedge.experiments.paper.document import as_document
+from carbonedge.experiments.paper.estimate import estimate
+from carbonedge.experiments.paper.plots import efficiency_figure, front_figure
+from carbonedge.experiments.paper_cluster import paper_cluster
+from carbonedge.runtime.local_cluster.record import Record, found, run_folder
+
+EXTENT = Extent(photos=4, repeats=2, targets=3)
+NODES = [node.name for node in paper_cluster().nodes]
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> PaperResult:
+    folder = tmp_path_factory.mktemp("paper")
+    models = read_models([save_photo_model(folder)])
+    return run_paper(models, read_photos(EXTENT.photos), EXTENT, advance=said.append)
+
+
+@pytest.fixture
+def model(result: PaperResult) -> ModelResult:
+    return result.models[0]
+
+
+def test_all_requests_of_every_way_are_answered(model: ModelResult) -> None:
+    assert len(model.routed) == 9
+    for one in model.routed:
+        assert list(one.node_use) == NODES
+        assert sum(one.node_use.values()) == pytest.approx(100)
+        assert len(one.latency_ms.repeats) == EXTENT.repeats
+        assert min(one.latency_ms.repeats) > 0
+
+
+def test_joules_and_grams_are_node_power_and_intensity_times_time(model: ModelResult) -> None:
+    nodes = {node.name: node for node in paper_cluster().nodes}
+    for one in model.routed:
+        used = [name for name, share in one.node_use.items() if share == 100]
+        if used:
+            node = nodes[used[0]]
+            energy_j = node.power_w * one.latency_ms.mean / 1e3
+            assert one.energy_j.mean == pytest.approx(energy_j)
+            grams = energy_j * node.known_intensity() / 3.6e6
+            assert one.emissions_g.mean == pytest.approx(grams)
+
+
+def test_green_emits_less_than_any_node_else_would(model: ModelResult, result: PaperResult) -> None:
+    green = model.row("green", "normalized")
+    if result.throttled:
+        assert green.node_use["node-green"] == 100
+        assert model.reduction(green) > 0.1
+    assert model.reduction(model.row("monolithic")) == 0
+
+
+def test_the_front_is_never_beaten_as_predicted(model: ModelResult) -> None:
+    least_g = min(plan.emissions_g for plan in model.front)
+    for plan in model.whole.values():
+        assert plan.emissions_g >= least_g * (1 - 1e-9)
+    for one in model.routed:
+        if max(one.node_use.values()) == 100:
+            assert model.above_front(one) >= -1e-9
+    for target in model.targets:
+        assert target.excess >= -1e-9
+
+
+def test_every_target_has_a_plan_that_was_run(model: ModelResult) -> None:
+    tried = {one.plan.identity for one in model.tried}
+    assert {target.plan.identity for target in model.targets} == tried
+    for one in model.tried:
+        assert len(one.emissions_g.repeats) == EXTENT.repeats
+        assert one.latency_error > -1
+
+
+def test_links_take_at_least_what_their_figures_say(result: PaperResult) -> None:
+    for own, here in zip(paper_cluster().links, result.links, strict=True):
+        assert (own.source, own.target) == (here.source, here.target)
+        assert here.latency_ms >= own.latency_ms
+        assert here.bandwidth_mbps <= own.bandwidth_mbps * (1 + 1e-9)
+
+
+def test_figure_3_has_its_one_jump_where_the_paper_has_it(result: PaperResult) -> None:
+    choices = [
+        (step.weights.carbon, step.choices["paper"].node)
+        for step in result.sweeps["reference"].steps
+    ]
+    assert {node for carbon, node in choices if carbon < 0.495} == {"node-high"}
+    assert {node for carbon, node in choices if carbon > 0.495} == {"node-green"}
+
+
+def test_it_says_how_figures_came_about(result: PaperResult, model: ModelResult) -> None:
+    assert model.method == "emulated"
+    assert ("CPU quota" in model.time_source) == result.throttled
+    assert ("unthrottled" in model.time_source) != result.throttled
+    assert result.throttled == (result.why is None)
+
+
+def test_it_tells_what_comes_next(said: list[str], result: PaperResult) -> None:
+    assert result.models
+    assert said[0] == "MobileNetV2: operators"
+    assert "MobileNetV2: routed, repeat 2 of 2" in said
+
+
+def test_there_is_a_conclusion_for_every_goal(result: PaperResult) -> None:
+    whats = " ".join(one.what for one in conclusions(result))
+    for part in (
+        *("Table V", "balanced", "green against monolithic", "least possible"),
+        *("3 latency targets", "predicted against measured", "scheduling a task"),
+    ):
+        assert part in whats
+
+
+def test_conclusions_turn_with_the_figures(result: PaperResult, model: ModelResult) -> None:
+    def reached(changed: ModelResult) -> dict[str, bool]:
+        said = conclusions(dataclasses.replace(result, models=(changed,)))
+        return {one.what.split(",")[0]: one.reached for one in said}
+
+    def with_green(grams: float, use: dict[str, float], scoring: str) -> ModelResult:
+        routed = [
+            dataclasses.replace(one, emissions_g=estimate([grams]), node_use=use)
+            if (one.routing.name, one.routing.scoring) == ("green", scoring)
+            else one
+            for one in model.routed
+        ]
+        return dataclasses.replace(model, routed=tuple(routed))
+
+    monolithic_g = model.row("monolithic").emissions_g.mean
+    on_green = {"node-high": 0.0, "node-medium": 0.0, "node-green": 100.0}
+    on_high = {"node-high": 100.0, "node-medium": 0.0, "node-green": 0.0}
+    for saved, expected in ((0.25, True), (0.20, False)):
+        its = with_green(monolithic_g * (1 - saved), on_green, "normalized")
+        assert reached(its)["green against monolithic"] is expected
+    assert not reached(with_green(1.0, on_high, "normalized"))["green against the least possible"]
+    assert not reached(with_green(1.0, on_high, "paper"))["Table V"]
+
+    far = dataclasses.replace(
+        model,
+        tried=tuple(
+            dataclasses.replace(one, emissions_g=estimate([one.plan.emissions_g * 1.2]))
+            for one in model.tried
+        ),
+    )
+    assert not reached(far)["predicted against measured"]
+    assert not reached(far)["3 latency targets"]
+    slow = dataclasses.replace(result, scheduling_us=3.5)
+    assert not conclusions(slow)[-1].reached
+
+
+def test_it_is_json_and_a_page(result: PaperResult) -> None:
+    document = json.loads(json.dumps(as_document(result)))
+    assert document["models"][0]["routed"][0]["routing"]["name"] == "monolithic"
+    assert {one["what"] for one in document["conclusions"]} == {
+        one.what for one in conclusions(result)
+    }
+    page = paper_page(result)
+    for title in ("Table II", "Table IV", "Table V", "Figure 2", "Figure 3", "exact front"):
+        assert title in page
+    assert page.count("<svg") == 3
+
+
+def test_plots_name_their_axes(model: ModelResult) -> None:
+    (axes,) = front_figure(model).axes
+    assert axes.get_xlabel() == "latency of one inference, ms"
+    assert "CO2eq" in axes.get_ylabel()
+    (axes,) = efficiency_figure(model).axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        *("monolithic", "AMP4EC", "performance", "balanced", "green")
+    ]
+
+
+def test_nothing_is_left_of_the_cluster(result: PaperResult) -> None:
+    assert result.models
+    within = run_folder()
+    folders = found(within) if within.is_dir() else []
+    owners = [Record.read(folder).pid for folder in folders]
+    assert os.getpid() not in owners
