@@ -18,10 +18,6 @@ from carbonedge.experiments.plots import sweep_figure
 __all__ = ["paper_page"]
 
 TITLE = "The CarbonEdge paper, run"
-MADE_BY = (
-    f'<p class="soft">Made by carbonedge {carbonedge.__version__}; the paper is '
-    '<a href="https://arxiv.org/abs/2603.27420">arXiv 2603.27420</a>.</p>'
-)
 
 
 def paper_page(result: PaperResult) -> str:
@@ -64,8 +60,15 @@ def paper_page(result: PaperResult) -> str:
             _table(goals_table(conclusions(result))),
             '<div class="plots">\n' + "\n".join(plots) + "\n</div>",
             *map(_table, (*paper_tables(result), *beyond_tables(result))),
-            MADE_BY,
+            _made_by(),
         ],
+    )
+
+
+def _made_by() -> str:
+    return (
+        f'<p class="soft">Made by carbonedge {carbonedge.__version__}; the paper is '
+        '<a href="https://arxiv.org/abs/2603.27420">arXiv 2603.27420</a>.</p>'
     )
 
 
