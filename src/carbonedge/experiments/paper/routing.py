@@ -34,8 +34,8 @@ AMP4EC = Weights(0.2, 0.2, 0.1, 0.5, 0.0)
 """Of AMP4EC (arXiv 2504.00407), which the paper extends: no carbon term."""
 MONOLITHIC = "node-medium"
 """Where the paper's baseline runs every request."""
-SMOOTHING = 0.02
-"""The algorithm's mean time is of all tasks so far, not of the last five."""
+SMOOTHING = 0.01
+"""The algorithm's mean time is of all tasks so far: here, of the last hundred or so."""
 TASKS, ROUNDS = 1000, 5
 """Of `back_to_back_us`, of which the quickest round counts: others were disturbed."""
 TOLERANCE = 1.1
