@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Cluster, Link, Node
+from carbonedge.experiments.front import compare_with_front
 from carbonedge.experiments.machine import machine_text
 from carbonedge.experiments.paper.calibration import (
     as_measured,
@@ -31,9 +32,8 @@ from carbonedge.experiments.paper.routing import (
 )
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.experiments.sweep import Sweep, sweep_carbon
-from carbonedge.planning import OperatorCosts, operator_costs, pareto
+from carbonedge.planning import OperatorCosts, operator_costs
 from carbonedge.planning.session import quiet_options
-from carbonedge.planning.whole import whole_plans
 from carbonedge.runtime.local_cluster.context import LocalCluster
 from carbonedge.scheduling import MODES, Task, schedule
 
@@ -193,8 +193,8 @@ def _run_model(
         means_ms = _means(whole_ms)
         counted = together(session.footprint for session in whole.values())
         fitted = as_measured(costs, nodes, means_ms)
-        front = pareto(model.graph, cluster, costs=fitted)
-        wanted = targets(model, cluster, fitted, front, extent.targets)
+        found = compare_with_front(model.graph, cluster, costs=fitted)
+        wanted = targets(model, cluster, fitted, found.plans, extent.targets)
         tried: dict[str, Tried] = {}
         for target in wanted:
             if target.plan.identity not in tried:
@@ -224,14 +224,13 @@ def _run_model(
     return ModelResult(
         label=model.label,
         summary=model.graph.summary(),
-        whole={
-            plan.stages[0].node: plan for plan in whole_plans(model.graph, cluster, costs=fitted)
-        },
+        whole={one.name: one.plan for one in found.baselines if one.whole and one.plan},
+        strategies=tuple(one for one in found.baselines if not one.whole),
         routed=tuple(
             summed_up(way, nodes, repeats)
             for way, repeats in zip(ways, zip(*answered, strict=True), strict=True)
         ),
-        front=tuple(front),
+        front=found.plans,
         targets=tuple(wanted),
         tried=tuple(tried.values()),
         own_speed=_own_speed(model, timed(nodes, means_ms)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from carbonedge.cluster import Link
+from carbonedge.experiments.front import Baseline
 from carbonedge.experiments.paper.plans import Target, Tried, least_emissions_g
 from carbonedge.experiments.paper.routing import Routed
 from carbonedge.experiments.sweep import Sweep
@@ -40,6 +41,8 @@ class ModelResult:
         Its name, and what it consists of.
     whole
         The whole model on each node, by its name, as predicted from its mean time there.
+    strategies
+        The plans of the paper's own partitioner and of a greedy one, predicted.
     routed
         The ways of routing whole requests.
     front
@@ -60,6 +63,7 @@ class ModelResult:
     label: str
     summary: str
     whole: Mapping[str, Plan]
+    strategies: tuple[Baseline, ...]
     routed: tuple[Routed, ...]
     front: tuple[Plan, ...]
     targets: tuple[Target, ...]
