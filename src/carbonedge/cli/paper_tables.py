@@ -9,6 +9,7 @@ from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdou
 from carbonedge.experiments.paper import Conclusion, ModelResult, PaperResult, conclusions
 from carbonedge.experiments.paper.estimate import Estimate
 from carbonedge.experiments.paper.published import CARBON_JUMP, NODE_USE, TABLE_2, TABLE_4
+from carbonedge.experiments.paper.routing import MONOLITHIC
 from carbonedge.experiments.sweep import starts
 from carbonedge.planning import Plan
 
