@@ -67,12 +67,12 @@ def test_joules_and_grams_are_node_power_and_intensity_times_time(model: ModelRe
             assert one.emissions_g.mean == pytest.approx(grams)
 
 
-def test_green_emits_less_than_any_node_else_would(model: ModelResult, result: PaperResult) -> None:
-    green = model.row("green", "normalized")
-    if result.throttled:
-        assert green.node_use["node-green"] == 100
-        assert model.reduction(green) > 0.1
-    assert model.reduction(model.row("monolithic")) == 0
+def test_carbon_saved_is_against_monolithic(model: ModelResult) -> None:
+    monolithic = model.row("monolithic")
+    assert model.reduction(monolithic) == 0
+    for one in model.routed:
+        saved_g = monolithic.emissions_g.mean - one.emissions_g.mean
+        assert model.reduction(one) == pytest.approx(saved_g / monolithic.emissions_g.mean)
 
 
 def test_the_front_is_never_beaten_as_predicted(model: ModelResult) -> None:

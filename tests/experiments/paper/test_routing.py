@@ -68,6 +68,20 @@ def test_algorithm_1_depends_on_how_fast_the_host_is(paper_nodes: list[Node]) ->
     assert dict(scaled.chosen) == {"node-green": 20}
 
 
+def test_green_saves_all_that_can_be_saved_where_all_nodes_need_the_same_energy(
+    paper_nodes: list[Node],
+) -> None:
+    times_ms = {"node-high": 8.0, "node-medium": 8.0 / 0.6, "node-green": 8.0 / 0.4}
+    nodes = [dataclasses.replace(n, avg_time_ms=times_ms[n.name]) for n in paper_nodes]
+    sessions = steady(nodes, 1.0)
+    ways = {(one.name, one.scoring): one for one in routings(times_ms["node-medium"])}
+    green, monolithic = (
+        answer_photos(MODEL, ways[way], nodes, sessions, PHOTOS).footprint.emissions_g
+        for way in (("green", "normalized"), ("monolithic", None))
+    )
+    assert 1 - green / monolithic == pytest.approx(1 - 380 / 530)
+
+
 def test_every_request_is_counted_once(paper_nodes: list[Node]) -> None:
     sessions = steady(paper_nodes, 1.0)
     for way in routings(424.75):
