@@ -12,7 +12,7 @@ from pathlib import Path
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import MARK
-from carbonedge.runtime.ray.connection import ENVIRONMENT, resource
+from carbonedge.runtime.ray.connection import import_ray, resource
 
 __all__ = ["check", "start"]
 
@@ -31,7 +31,8 @@ def check() -> None:
     CarbonEdgeError
         If it is not installed.
     """
-    optional("ray", "ray", CarbonEdgeError)
+    import_ray()
+    optional("psutil", "ray", CarbonEdgeError)
 
 
 def start(folder: Path, nodes: Iterable[str], token: str) -> str:
@@ -44,7 +45,6 @@ def start(folder: Path, nodes: Iterable[str], token: str) -> str:
     """
     temporary, log = folder / "ray", folder / "start.log"
     environment = {
-        **ENVIRONMENT,
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
