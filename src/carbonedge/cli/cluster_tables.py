@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
+from carbonedge.cli.tables import link_name
 from carbonedge.runtime.local_cluster.down import Down
 from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import Record
@@ -37,7 +38,7 @@ def print_limits(record: Record, command: str) -> None:
         fold_text(links)
         for link in record.cluster.links:
             links.add_row(
-                f"{link.source} - {link.target}", f"{link.latency_ms:g}", f"{link.bandwidth_mbps:g}"
+                link_name(record.cluster, link), f"{link.latency_ms:g}", f"{link.bandwidth_mbps:g}"
             )
         console.print(links)
     for line in (

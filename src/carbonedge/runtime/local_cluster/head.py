@@ -16,6 +16,7 @@ from carbonedge.runtime.ray.connection import import_ray, resource
 
 __all__ = ["check", "start"]
 
+PACKAGES = Path(__file__).parents[3]
 WITHIN_S = 60.0
 OPTIONS = (
     *("--head", "--port=0", "--num-cpus=0", "--num-gpus=0", "--disable-usage-stats"),
@@ -49,6 +50,10 @@ def start(folder: Path, nodes: Iterable[str], token: str) -> str:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         MARK: str(folder),
+        # Workers are to have the carbonedge that this process has, wherever it was started.
+        "PYTHONPATH": os.pathsep.join(
+            [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
     }
     resources = {resource(node): 1 for node in nodes}
     command = [
