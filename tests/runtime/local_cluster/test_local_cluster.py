@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ from onnx.helper import make_tensor_value_info as value
 
 from carbonedge import (
     CarbonEdgeError,
+    Cluster,
     ClusterError,
     InfeasibleError,
     InferenceSession,
@@ -182,14 +184,20 @@ def test_every_report_says_how_nodes_were_emulated(local: LocalCluster, tmp_path
 
 
 @needs_cgroups
-def test_a_session_of_a_single_node_is_emulated_too(local: LocalCluster) -> None:
-    alone = type(CLUSTER)([CLUSTER.nodes[0]])
+def test_a_session_of_a_single_node_is_emulated_too(
+    local: LocalCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    alone = Cluster([dataclasses.replace(CLUSTER.nodes[0], cpu_cores=0.9)])
     with InferenceSession(
         MODEL, alone, runtime="ray", address=local.address, adaptation=None
     ) as open_session:
+        assert os.environ["RAY_AUTH_TOKEN"] != before["RAY_AUTH_TOKEN"]
         open_session.run(None, FEED)
         assert open_session.footprint.method == "emulated"
         assert open_session.footprint.time_source == MEASURED
+    assert {name: os.environ.get(name) for name in before} == before
+    assert "has 0.9 cpu_cores and 300 MB in this cluster, and 0.5 and 300" in caplog.text
 
 
 def test_what_a_link_holds_up_falls_to_the_way(local: LocalCluster) -> None:
@@ -198,9 +206,6 @@ def test_what_a_link_holds_up_falls_to_the_way(local: LocalCluster) -> None:
             _, footprint = open_session.run_with_footprint(None, FEED)
             assert footprint.transfers.time_ms >= 20  # the latency of the link
             assert sum(share.time_ms for share in footprint.by_node.values()) > 0
-    with session(local, plan=plan(("a", 0, 8))) as whole:
-        _, footprint = whole.run_with_footprint(None, FEED)
-        assert footprint.transfers.time_ms == 0
 
 
 @needs_cgroups
@@ -239,7 +244,7 @@ def test_a_stage_that_outgrows_its_node_is_not_tried_for_ever(
 ) -> None:
     """It was planned to take 150 MB, and its first request alone takes 480."""
     costs = OperatorCosts("measured", np.ones((3, 2)), np.zeros(2), frozenset(range(4)))
-    with pytest.raises(CarbonEdgeError, match=r"has 200 MB, and its stage|took more memory than"):
+    with pytest.raises(CarbonEdgeError, match=r"has [23]00 MB, and its stage|took more memory than"):
         session(local, ones(), plan=plan(("b", 0, 3), memory_mb=150), feed=number(6e7), costs=costs)
     assert "planned to take 150 MB, took more: the kernel ended its worker" in caplog.text
     assert caplog.text.count("took more:") <= 2 * len(CLUSTER.nodes)
@@ -250,8 +255,7 @@ def test_down_leaves_it_to_a_process_that_lives(local: LocalCluster, folder: Pat
     assert left.owner == os.getpid()
     [one] = status()
     assert (one.owner, one.runs) == (os.getpid(), True)
-    with session(local) as open_session:
-        open_session.run(None, FEED)
+    assert one.processes == len(marked(folder))
 
 
 def test_without_the_rights_it_runs_unthrottled_and_says_so(
