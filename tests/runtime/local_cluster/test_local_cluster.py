@@ -244,7 +244,9 @@ def test_a_stage_that_outgrows_its_node_is_not_tried_for_ever(
 ) -> None:
     """It was planned to take 150 MB, and its first request alone takes 480."""
     costs = OperatorCosts("measured", np.ones((3, 2)), np.zeros(2), frozenset(range(4)))
-    with pytest.raises(CarbonEdgeError, match=r"has [23]00 MB, and its stage|took more memory than"):
+    with pytest.raises(
+        CarbonEdgeError, match=r"has [23]00 MB, and its stage|took more memory than"
+    ):
         session(local, ones(), plan=plan(("b", 0, 3), memory_mb=150), feed=number(6e7), costs=costs)
     assert "planned to take 150 MB, took more: the kernel ended its worker" in caplog.text
     assert caplog.text.count("took more:") <= 2 * len(CLUSTER.nodes)
