@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -112,13 +113,23 @@ def test_what_was_made_is_removed_however_far_it_got(version_2: Path) -> None:
     assert cgroups.remove(notes) == 0
 
 
+def test_what_could_not_be_made_need_not_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(self: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "rmdir", read_only)
+    assert cgroups.remove([("group", str(tmp_path / "ce-x-0"))]) == 0
+
+
 @pytest.mark.parametrize(
     ("spoil", "why"),
     [
         (lambda root: (root / "proc/self/cgroup").unlink(), "this machine has no cgroups"),
         (
             lambda root: (root / "cg/user.slice/cgroup.subtree_control").unlink(),
-            "session.scope/cgroup.subtree_control: ",
+            "session.scope/cgroup.subtree_control cannot be used: Is a directory",
         ),
     ],
     ids=["none", "no controllers"],
@@ -133,8 +144,38 @@ def test_without_what_it_takes_it_is_said_why(
 
 def test_a_group_that_cannot_be_made_is_named(version_1: Path) -> None:
     (version_1 / "cg/memory/its/own/ce-x-1").write_text("in the way")
-    with pytest.raises(NoRightsError, match="memory/its/own/ce-x-1: File exists"):
+    with pytest.raises(NoRightsError, match=r"no cgroup can be made in .*/own: File exists"):
         cgroups.make("ce-x", LIMITS, noting=lambda what: None, root=version_1)
+
+
+def test_what_the_kernel_does_not_take_is_named(
+    version_1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: Path, text: str) -> int:
+        if self.name == "cpu.cfs_quota_us":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return real(self, text)
+
+    real = Path.write_text
+    monkeypatch.setattr(Path, "write_text", refused)
+    said = r"cpu.cfs_quota_us cannot be written in a cgroup in .*/cpu/mine: Invalid argument"
+    with pytest.raises(NoRightsError, match=said):
+        cgroups.make("ce-x", LIMITS, noting=lambda what: None, root=version_1)
+
+
+def test_a_group_that_may_not_be_entered_is_named(
+    version_1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_the_way(what: Sequence[str]) -> None:
+        folder = Path(what[1])
+        mkdir(folder)
+        mkdir(folder / "cgroup.procs")
+
+    mkdir = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", lambda self: None)
+    said = r"no process can be moved into a cgroup in .*/cpu/mine: Is a directory"
+    with pytest.raises(NoRightsError, match=said):
+        cgroups.make("ce-x", LIMITS, noting=in_the_way, root=version_1)
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,15 @@ def start(folder: Path, nodes: Iterable[str], token: str) -> str:
     ClusterError
         If it does not start.
     """
-    temporary, log = folder / "ray", folder / "start.log"
+    temporary, log, scratch = folder / "ray", folder / "start.log", folder / "tmp"
+    scratch.mkdir()
     environment = {
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         MARK: str(folder),
+        # What a worker that is killed leaves goes with the rest.
+        "TMPDIR": str(scratch),
         # Workers are to have the carbonedge that this process has, wherever it was started.
         "PYTHONPATH": os.pathsep.join(
             [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
