@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from carbonedge.planning.pareto import pareto
     from carbonedge.planning.partition import partition
     from carbonedge.planning.replan import replan
-    from carbonedge.runtime import InferenceSession
+    from carbonedge.runtime import InferenceSession, LocalCluster
 
 __all__ = [
     "MODES",
@@ -56,6 +56,7 @@ __all__ = [
     "InferenceSession",
     "IntensityUnavailableError",
     "Link",
+    "LocalCluster",
     "MeterUnavailableError",
     "ModelError",
     "ModelGraph",
@@ -79,6 +80,7 @@ __all__ = [
 _LAZY = {
     "Footprint": "carbonedge.carbon",
     "InferenceSession": "carbonedge.runtime",
+    "LocalCluster": "carbonedge.runtime",
     "ModelGraph": "carbonedge.planning",
     "PartitionProblem": "carbonedge.planning",
     "Plan": "carbonedge.planning",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from carbonedge.cli.cluster import cluster
 from carbonedge.cli.demo import demo
 from carbonedge.cli.intensity import intensity
 from carbonedge.cli.meters import meters
@@ -45,7 +46,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(top, meters, intensity, report, paper),
+    *(cluster, top, meters, intensity, report, paper),
 ):
     cli.add_command(command)
 

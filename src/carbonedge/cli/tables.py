@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from carbonedge.cli.console import LEAST_WIDTH, fold_text, plain_table, to_stdout
-from carbonedge.cluster import Cluster
+from carbonedge.cluster import Cluster, Link
 from carbonedge.experiments.comparison import Comparison
 from carbonedge.experiments.front import Front
 from carbonedge.experiments.ranking import Ranking
@@ -24,6 +24,7 @@ from carbonedge.scheduling import MODES, Task, Weights
 from carbonedge.scheduling.explanation import Explanation
 
 __all__ = [
+    "link_name",
     "print_cluster",
     "print_comparison",
     "print_front",
@@ -368,16 +369,21 @@ def print_cluster(cluster: Cluster) -> None:
         return
     links = _table("link", "Mbit/s", "ms", "J/MB")
     for link in cluster.links:
-        one_way = any(
-            (other.source, other.target) == (link.target, link.source) for other in cluster.links
-        )
         links.add_row(
-            f"{link.source} {'->' if one_way else '<->'} {link.target}",
+            link_name(cluster, link),
             f"{link.bandwidth_mbps:g}",
             f"{link.latency_ms:g}",
             f"{link.energy_j_per_mb:g}",
         )
     console.print(links)
+
+
+def link_name(cluster: Cluster, link: Link) -> str:
+    """Both ends, and whether it leads both ways."""
+    one_way = any(
+        (other.source, other.target) == (link.target, link.source) for other in cluster.links
+    )
+    return f"{link.source} {'->' if one_way else '<->'} {link.target}"
 
 
 def print_sweep(sweep: Sweep, mode: str) -> None:

@@ -21,10 +21,11 @@ COUNTING = "cpuacct"
 load."""
 PROCESSES = "cgroup.procs"
 SUBTREE = "cgroup.subtree_control"
+PAUSE_S = 0.02
 REMOVED_WITHIN_S = 5.0
 """Processes that were killed lie in their cgroups a little longer."""
-ENTER = 'for group; do echo 0 > "$group/cgroup.procs" || exit 1; done'
-"""0 is whoever writes it."""
+ENTER = 'for group; do echo 0 > "$group/cgroup.procs" || { echo "$group"; exit 1; }; done'
+"""0 is whoever writes it. It ends with the one that it may not enter."""
 
 
 class NoRightsError(Exception):
@@ -89,7 +90,7 @@ def make(
         for folders in found.values():
             _try(folders)
     except OSError as error:
-        raise NoRightsError(f"{error.filename}: {error.strerror}") from error
+        raise NoRightsError(f"{_refused(str(error.filename), name)}: {error.strerror}") from error
     return {node: tuple(folders) for node, folders in found.items()}
 
 
@@ -139,17 +140,17 @@ def remove(noted: Sequence[Sequence[str]]) -> int:
 
 
 def _removed(folder: Path, until_s: float) -> bool:
-    while True:
+    # Of one that could not be made, a read-only hierarchy would say that it cannot be removed.
+    while folder.exists():
         try:
             folder.rmdir()
-        except FileNotFoundError:
-            return False
         except OSError:
             if time.monotonic() > until_s:
                 raise
-            time.sleep(0.02)
+            time.sleep(PAUSE_S)
         else:
             return True
+    return False
 
 
 def _with_controllers(
@@ -216,10 +217,21 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
+def _refused(path: str, name: str) -> str:
+    """What could not be done, in words that are the same each time: they stand in ledgers."""
+    outer, made, inside = path.partition(f"/{name}-")
+    _, _, file = inside.partition("/")
+    if file:
+        return f"{file} cannot be written in a cgroup in {outer}"
+    return f"no cgroup can be made in {outer}" if made else f"{outer} cannot be used"
+
+
 def _try(folders: Sequence[str]) -> None:
     """See that a process may enter: who may make a cgroup need not be allowed to."""
     done = subprocess.run(
         ["sh", "-c", ENTER, "sh", *folders], capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise NoRightsError(done.stderr.strip().splitlines()[-1])
+        outer = Path(done.stdout.strip()).parent
+        why = done.stderr.strip().rpartition(": ")[2]
+        raise NoRightsError(f"no process can be moved into a cgroup in {outer}: {why}")

@@ -12,10 +12,11 @@ from pathlib import Path
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import MARK
-from carbonedge.runtime.ray.connection import ENVIRONMENT, resource
+from carbonedge.runtime.ray.connection import import_ray, resource
 
 __all__ = ["check", "start"]
 
+PACKAGES = Path(__file__).parents[3]
 WITHIN_S = 60.0
 OPTIONS = (
     *("--head", "--port=0", "--num-cpus=0", "--num-gpus=0", "--disable-usage-stats"),
@@ -31,7 +32,8 @@ def check() -> None:
     CarbonEdgeError
         If it is not installed.
     """
-    optional("ray", "ray", CarbonEdgeError)
+    import_ray()
+    optional("psutil", "ray", CarbonEdgeError)
 
 
 def start(folder: Path, nodes: Iterable[str], token: str) -> str:
@@ -42,13 +44,19 @@ def start(folder: Path, nodes: Iterable[str], token: str) -> str:
     ClusterError
         If it does not start.
     """
-    temporary, log = folder / "ray", folder / "start.log"
+    temporary, log, scratch = folder / "ray", folder / "start.log", folder / "tmp"
+    scratch.mkdir()
     environment = {
-        **ENVIRONMENT,
         **{name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"},
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
         MARK: str(folder),
+        # What a worker that is killed leaves goes with the rest.
+        "TMPDIR": str(scratch),
+        # Workers are to have the carbonedge that this process has, wherever it was started.
+        "PYTHONPATH": os.pathsep.join(
+            [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
     }
     resources = {resource(node): 1 for node in nodes}
     command = [

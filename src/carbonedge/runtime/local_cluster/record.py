@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,8 @@ MARK = "CARBONEDGE_LOCAL_CLUSTER"
 """Names the folder of its cluster in the environment of each process, which children inherit."""
 RUN_FOLDER = "CARBONEDGE_RUN_FOLDER"
 RECORD, NOTES = "cluster.json", "cgroups.jsonl"
-NAME_BYTES = 3
-"""Short: the path of a socket has 107 characters at most."""
+NAME, NAME_BYTES = re.compile(r"ce[0-9a-f]{6}"), 3
+"""Short: the path of a socket has 107 characters at most. No other folder is ever removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +109,21 @@ def locked() -> Iterator[Path]:
     Raises
     ------
     ClusterError
-        If it is somebody else's.
+        If others can write to it.
     """
     folder = run_folder()
-    while True:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.ExitStack() as undo:
-            lock = _lock(folder, wait=True)
-            assert lock is not None, "it was waited for"
-            undo.callback(os.close, lock)
-            state = os.fstat(lock)
-            with contextlib.suppress(FileNotFoundError):
-                # It may have been removed, and made anew, in the meantime.
-                if folder.stat().st_ino == state.st_ino:
-                    if state.st_uid != os.getuid() or state.st_mode & 0o022:
-                        raise ClusterError(
-                            f"{str(folder)!r} can be written to by others: remove it, or name "
-                            f"another folder in {RUN_FOLDER}"
-                        )
-                    try:
-                        yield folder
-                    finally:
-                        with contextlib.suppress(OSError):
-                            folder.rmdir()
-                    return
+    lock = _run_lock(folder)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        os.close(lock)
 
 
 def new_folder(within: Path) -> tuple[Path, int]:
     """A folder for a cluster, and what holds it as this process's own while that is open."""
-    folder = within / secrets.token_hex(NAME_BYTES)
+    folder = within / f"ce{secrets.token_hex(NAME_BYTES)}"
     folder.mkdir(mode=0o700)
     lock = _lock(folder, wait=False)
     assert lock is not None, "nobody else knows it"
@@ -150,7 +137,7 @@ def held(folder: Path) -> int | None:
 
 def found(within: Path) -> list[Path]:
     """The folders of all clusters."""
-    return sorted(path for path in within.iterdir() if path.is_dir())
+    return sorted(path for path in within.iterdir() if NAME.fullmatch(path.name))
 
 
 def known(address: str) -> Record | None:
@@ -179,10 +166,29 @@ def noted(folder: Path) -> list[Sequence[str]]:
     return notes
 
 
+def _run_lock(folder: Path) -> int:
+    while True:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            lock = _lock(folder, wait=True)
+            assert lock is not None, "it was waited for"
+            state = os.fstat(lock)
+            # Who had it before may have removed it.
+            if state.st_nlink and folder.stat().st_ino == state.st_ino:
+                if state.st_uid == os.getuid() and not state.st_mode & 0o022:
+                    return lock
+                os.close(lock)
+                raise ClusterError(
+                    f"{str(folder)!r} can be written to by others: remove it, or name another "
+                    f"folder in {RUN_FOLDER}"
+                )
+            os.close(lock)
+
+
 def _lock(folder: Path, *, wait: bool) -> int | None:
     import fcntl
 
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

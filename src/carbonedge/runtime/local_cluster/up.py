@@ -9,7 +9,7 @@ from pathlib import Path
 
 from carbonedge.cluster import Cluster
 from carbonedge.exceptions import ClusterError
-from carbonedge.runtime.local_cluster import cgroups, head
+from carbonedge.runtime.local_cluster import cgroups, head, processes
 from carbonedge.runtime.local_cluster.down import remove
 from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import (
@@ -85,8 +85,10 @@ def _check_none(within: Path) -> None:
             continue  # it was killed as it began
         if record.kept:
             names = ", ".join(node.name for node in record.cluster.nodes)
-            where = f"at {record.address}" if record.address else "and has no Ray yet"
+            where = "is left of one that ended"
+            if processes.living(folder):
+                where = f"is up at {record.address}" if record.address else "is coming up"
             raise ClusterError(
-                f"a local cluster of {names} is up {where}: take it down first, by `carbonedge "
-                "cluster down`"
+                f"a local cluster of {names} {where}: take it down first, by `carbonedge cluster "
+                "down`"
             )

@@ -148,6 +148,7 @@ class Conductor:
     def _regroup(self) -> None:
         """Put plans up, and others where they turn out too large or lose a node."""
         tight: TooLargeError | None = None
+        outgrown: set[str] = set()
         for _ in range(MOST_TRIES):
             since, view = self._deployment.losses, self._look()
             try:
@@ -160,6 +161,9 @@ class Conductor:
                 self._say(str(error))
                 tight = error
                 if isinstance(error, OutgrownError):
+                    if error.node in outgrown:
+                        raise InfeasibleError(str(error)) from error
+                    outgrown.add(error.node)
                     self._pause()
             except InfeasibleError as error:
                 if tight is None:

@@ -18,7 +18,15 @@ from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import known
 from carbonedge.runtime.ray.access import token_of
 
-__all__ = ["NAMESPACE", "Connection", "resource", "start_line", "worker_name", "worker_of"]
+__all__ = [
+    "NAMESPACE",
+    "Connection",
+    "import_ray",
+    "resource",
+    "start_line",
+    "worker_name",
+    "worker_of",
+]
 
 NAMESPACE = "carbonedge"
 ENVIRONMENT = {
@@ -41,6 +49,19 @@ _given: str | None = None
 """The address that they gave: Ray may know itself by another."""
 _access = contextlib.ExitStack()
 """What lets them in there."""
+
+
+def import_ray() -> ModuleType:
+    """Ray, with what it reads as it is imported.
+
+    Raises
+    ------
+    CarbonEdgeError
+        If it is not installed.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    return optional("ray", "ray", CarbonEdgeError)
 
 
 def resource(node: str) -> str:
@@ -98,9 +119,7 @@ class Connection:
     """
 
     def __init__(self, address: str | None) -> None:
-        for name, value in ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
-        self.ray: ModuleType = optional("ray", "ray", CarbonEdgeError)
+        self.ray = import_ray()
         global _users
         with _lock:
             self._counted = _users > 0 or not self.ray.is_initialized()

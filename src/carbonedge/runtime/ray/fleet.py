@@ -265,6 +265,8 @@ class Fleet:
                 )
         member.greeting = greeting
         member.kills = member.memory_kills
+        if greeting.surroundings is not None:
+            _check_alike(member.node, greeting.surroundings.node)
         if self._gathered:
             self._meter(member)
 
@@ -318,6 +320,16 @@ class Fleet:
                 members = self.members.items()
                 self._changed({name: one.down for name, one in members if one.down is not None})
         return known
+
+
+def _check_alike(node: Node, up: Node) -> None:
+    """See that a node of a local cluster has what plans count on."""
+    if (node.cpu_cores, node.memory_mb) != (up.cpu_cores, up.memory_mb):
+        logger.warning(
+            "node %r has %g cpu_cores and %g MB in this cluster, and %g and %g in the local one that "
+            "is up: bring that up from the same file",
+            *(node.name, node.cpu_cores, node.memory_mb, up.cpu_cores, up.memory_mb),
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -27,6 +27,7 @@ FORGET_S = 600.0
 """A node where nothing has run for so long may be as fast again as it was."""
 SMOOTHING = 0.5
 """Weight of the newest load."""
+LEAST_MB = 1e-6
 MOST_LOAD = 0.75
 """Of others: a node whose every cycle is taken still gives a stage its turn."""
 
@@ -200,8 +201,8 @@ class _Heard:
 
     @property
     def has_mb(self) -> float:
-        """Less than what a stage did not find."""
-        return min(self.lacked_mb, self.outgrown_mb) * (1 - 1e-6)
+        """Less than what a stage did not find, and more than none."""
+        return max(LEAST_MB, min(self.lacked_mb, self.outgrown_mb) * (1 - 1e-6))
 
 
 def _scaled_by(
