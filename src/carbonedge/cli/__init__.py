@@ -13,6 +13,7 @@ from carbonedge.cli.meters import meters
 from carbonedge.cli.nodes import nodes
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
+from carbonedge.cli.replay import replay
 from carbonedge.cli.report import report
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
@@ -44,7 +45,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(top, meters, intensity, report),
+    *(top, meters, intensity, report, replay),
 ):
     cli.add_command(command)
 

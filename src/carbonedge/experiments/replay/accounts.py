@@ -59,7 +59,8 @@ class Accounts:
     def slot(self, time_ms: Floats) -> Integers:
         """The slot of the grid at a time."""
         last = self._grid.truth.shape[1] - 1
-        return np.minimum((time_ms // self._grid.step_ms).astype(np.int64), last)
+        slots: Integers = np.minimum((time_ms // self._grid.step_ms).astype(np.int64), last)
+        return slots
 
     def _exposure(self, zone: Integers, start_ms: Floats, duration_ms: Floats) -> Floats:
         """Intensity times ms, summed over the slices."""

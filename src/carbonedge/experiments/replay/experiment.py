@@ -229,7 +229,7 @@ class _Tally:
         )
 
     def _service(self, node: Integers) -> Floats:
-        return self.fleet.numbers("avg_time_ms")[node] * self.arrivals.work  # type: ignore[no-any-return]
+        return self.fleet.numbers("avg_time_ms")[node] * self.arrivals.work
 
 
 def _worth(extra_ms: float, fleet: Fleet, arrivals: Arrivals, here: Best, there: Best) -> Worth:

@@ -74,13 +74,7 @@ def read_zones(path: str | os.PathLike[str]) -> Zones:
             name, offset = table["name"], table["utc_offset_h"]
             if not _names([name]) or name in offsets:
                 raise ValueError(f"the name of a zone is {name!r}: name each once")
-            if isinstance(offset, bool) or not isinstance(offset, int | float):
-                raise ValueError(f"utc_offset_h of zone {name!r} is {offset!r}: give a number")
-            if not abs(offset) <= MOST_OFFSET_H:
-                raise ValueError(
-                    f"utc_offset_h of zone {name!r} is {offset:g}: give hours, -14 to 14"
-                )
-            offsets[name] = float(offset)
+            offsets[name] = _offset(name, offset)
     except (TypeError, ValueError) as error:
         raise ClusterError(f"{os.fspath(path)}: {error}") from error
     return Zones(trips, offsets)
@@ -96,6 +90,16 @@ def _tables(document: Mapping[str, Any], key: str, needed: Sequence[str]) -> lis
                 f"a {key} has {', '.join(table) or 'nothing'}: give {', '.join(needed)}"
             )
     return tables
+
+
+def _offset(zone: str, hours: object) -> float:
+    if isinstance(hours, bool) or not isinstance(hours, int | float):
+        raise TypeError(f"utc_offset_h of zone {zone!r} is {hours!r}: give a number")
+    if not -MOST_OFFSET_H <= hours <= MOST_OFFSET_H:
+        raise ValueError(
+            f"utc_offset_h of zone {zone!r} is {hours:g}: it must lie between -14 and 14"
+        )
+    return float(hours)
 
 
 def _names(values: object) -> bool:
@@ -135,7 +139,7 @@ class Fleet:
         cls,
         nodes: Iterable[Node],
         *,
-        zones: Zones = Zones(),  # noqa: B008 - it is frozen
+        zones: Zones = Zones(),
         copies: int = 1,
         time_ms: float | None = None,
         zone_latency_ms: float = 40.0,

@@ -54,7 +54,7 @@ class Grid:
     @property
     def stop_s(self) -> int:
         """When the last slot ends."""
-        return self.start_s + self.step_s * self.known.shape[1]
+        return self.start_s + self.step_s * int(self.known.shape[1])
 
     @property
     def step_ms(self) -> float:
@@ -127,7 +127,9 @@ def grid_of(series: dict[str, Series]) -> Grid:
             f"the steps of the traces have no more than {step_s} s in common: make their times "
             "multiples of the shortest step"
         )
-    known, truth, missing = [], [], []
+    known: list[NDArray[np.float64]] = []
+    truth: list[NDArray[np.float64]] = []
+    missing = []
     for zone, own in series.items():
         there = ~np.isnan(own.g_per_kwh)
         within = slice(

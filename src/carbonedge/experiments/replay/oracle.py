@@ -88,10 +88,7 @@ class Oracle:
             On nodes of each request's own zone alone.
         """
         total = len(self._arrivals)
-        results = [
-            Best(np.empty(total), np.empty(total, np.int64), np.empty(total), np.empty(total, bool))
-            for _ in limits_ms
-        ]
+        results = [_none_yet(total) for _ in limits_ms]
         for zone in range(len(self._fleet.zones)):
             own = np.flatnonzero(self._arrivals.zone == zone)
             for start in range(0, own.size, CHUNK):
@@ -114,26 +111,8 @@ class Oracle:
     ) -> list[Best]:
         """Of some requests of one zone."""
         size = requests.size
-        bests = [
-            Best(
-                np.full(size, np.inf),
-                np.zeros(size, np.int64),
-                np.full(size, np.inf),
-                np.zeros(size, bool),
-            )
-            for _ in limits_ms
-        ]
-        fastest = Best(
-            *(
-                np.copy(array)
-                for array in (
-                    np.full(size, np.inf),
-                    np.zeros(size, np.int64),
-                    np.full(size, np.inf),
-                )
-            ),
-            np.zeros(size, bool),
-        )
+        bests = [_none_yet(size) for _ in limits_ms]
+        fastest = _none_yet(size)
         arrived_ms, work = self._arrivals.time_ms[requests], self._arrivals.work[requests]
         for node in nodes:
             trip_ms = self._fleet.round_trip_ms[zone, node]
@@ -181,9 +160,9 @@ class Oracle:
         first, last, lasts = first_ms[some], last_ms[some], service_ms[some]
         alike = np.full(some.size, node)
         begins = self._accounts.slot(first)
-        starts = [last]
+        starts: list[Floats] = [last]
         for border in range(1, int(borders[some].max()) + 1):
-            at_ms = (begins + border) * self._step_ms
+            at_ms = (begins + border).astype(np.float64) * self._step_ms
             starts += [at_ms, at_ms - lasts]
         for start in starts:
             start_ms = np.clip(start, first, last)
@@ -193,6 +172,16 @@ class Oracle:
             best.emissions_g[chosen] = grams[better]
             best.node[chosen] = node
             best.latency_ms[chosen] = latency_ms[chosen] + (start_ms - first)[better]
+
+
+def _none_yet(size: int) -> Best:
+    """Of so many requests, whose best node is still to be found."""
+    return Best(
+        np.full(size, np.inf),
+        np.zeros(size, dtype=np.int64),
+        np.full(size, np.inf),
+        np.zeros(size, dtype=np.bool_),
+    )
 
 
 def _put(
