@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 
-from carbonedge import Node
+from carbonedge import Node, Task
 from carbonedge.carbon.intensity.series import Series
-from carbonedge.experiments.replay import Fleet, Grid, Zones, grid_of
+from carbonedge.experiments.replay import Arrivals, Fleet, Grid, Zones, grid_of
 
 START_S = 1_640_995_200
 """2022-01-01, in UTC."""
@@ -85,3 +88,59 @@ def fleet(*nodes: Node, copies: int = 1, zones: Zones | None = None) -> Fleet:
     return Fleet.of(
         given, zones=TRIPS if zones is None and not nodes else zones or Zones(), copies=copies
     )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that a replay takes."""
+
+    fleet: Fleet
+    grid: Grid
+    arrivals: Arrivals
+    task: Task
+    slo_ms: list[float]
+
+    @property
+    def window_s(self) -> tuple[float, float]:
+        return float(self.grid.start_s), float(self.grid.stop_s)
+
+
+STEP_S = 10
+"""So short that much work lasts from one value to the next."""
+
+
+@st.composite
+def scenes(draw: st.DrawFn, *, roomy: bool = False) -> Scene:
+    """Few nodes, busy unless they are roomy, while intensities change."""
+    zones = ZONES[: draw(st.integers(1, 3))]
+    nodes = [
+        node(
+            zone,
+            f"{zone} {number}",
+            cpu_cores=1e6 if roomy else draw(st.sampled_from([1.0, 2.0])),
+            power_w=draw(st.sampled_from([5.0, 30.0, 80.0])),
+            pue=draw(st.sampled_from([1.0, 1.5])),
+            avg_time_ms=draw(st.sampled_from([90.0, 2000.0, 15_000.0])),
+            network_latency_ms=draw(st.sampled_from([0.0, 7.0])),
+            parallelism=draw(st.integers(1, 2)),
+            embodied_g_per_hour=draw(st.sampled_from([0.0, 3.0])),
+        )
+        for zone in zones
+        for number in range(draw(st.integers(1, 2)))
+    ]
+    own = Fleet.of(nodes, zone_latency_ms=draw(st.sampled_from([0.0, 30.0, 400.0])))
+    values = st.sampled_from([0.0, 50.0, 300.0, 301.0, math.nan]) | st.floats(0, 900)
+    made = grid(
+        {zone: [100.0, *draw(st.lists(values, min_size=7, max_size=7))] for zone in zones}, STEP_S
+    )
+    chance = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    count = draw(st.integers(1, 25))
+    spread = draw(st.sampled_from([0.0, 0.3]))
+    arrivals = Arrivals(
+        np.sort(chance.uniform(0, draw(st.sampled_from([2_000.0, 60_000.0])), count)),
+        chance.integers(len(zones), size=count),
+        np.exp(chance.normal(0, spread, count)),
+    )
+    slo_ms = draw(st.sampled_from([100.0, 500.0, 2500.0, 20_000.0]))
+    task = Task(cpu_cores=draw(st.sampled_from([0.5, 1.0])))
+    return Scene(own, made, arrivals, task, [slo_ms] * len(zones))
