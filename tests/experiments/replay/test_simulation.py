@@ -10,7 +10,6 @@ import made_up_grids
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from made_up_grids import Scene, node
 
 from carbonedge import InfeasibleError, Scheduler, Task
@@ -32,7 +31,7 @@ class Running:
     answered_ms: float
 
 
-Choose = Callable[["Slow", int, float, float], int | None]
+Choose = Callable[["Slow", int, float], int | None]
 
 
 class Slow:
@@ -72,7 +71,7 @@ class Slow:
     def begin(self, request: int, now_ms: float) -> bool:
         scene = self.scene
         zone = int(scene.arrivals.zone[request])
-        place = self.choose(self, zone, now_ms, now_ms - float(scene.arrivals.time_ms[request]))
+        place = self.choose(self, zone, now_ms)
         if place is None:
             return False
         way_ms = float(scene.fleet.round_trip_ms[zone, place]) / 2
@@ -99,7 +98,7 @@ def scheduled(name: str) -> Choose:
     """By a scheduler that is made for the one decision and told of all that runs."""
     constrained = name == "constrained"
 
-    def choose(slow: Slow, zone: int, now_ms: float, waited_ms: float) -> int | None:
+    def choose(slow: Slow, zone: int, now_ms: float) -> int | None:
         scene = slow.scene
         nodes = [
             dataclasses.replace(
@@ -113,9 +112,7 @@ def scheduled(name: str) -> Choose:
         limits: list[float | None] = [None]
         if constrained:
             slo_ms = scene.slo_ms[zone]
-            left_ms = slo_ms - waited_ms
-            limits = [left_ms if left_ms > 0 else slo_ms]
-            limits += [slo_ms * 2**power for power in range(1, 7)] + [None]
+            limits = [*(slo_ms * 2**power for power in range(7)), None]
         for limit in limits:
             scheduler = Scheduler(
                 nodes,
@@ -133,12 +130,12 @@ def scheduled(name: str) -> Choose:
     return choose
 
 
-def cleanest(slow: Slow, zone: int, now_ms: float, waited_ms: float) -> int:
+def cleanest(slow: Slow, zone: int, now_ms: float) -> int:
     known = slow.known(now_ms)[slow.scene.fleet.zone]
     return min(range(len(known)), key=lambda place: (known[place], slow.busy(place), place))
 
 
-def nearest(slow: Slow, zone: int, now_ms: float, waited_ms: float) -> int:
+def nearest(slow: Slow, zone: int, now_ms: float) -> int:
     trip_ms = slow.scene.fleet.round_trip_ms[zone]
     return min(range(len(trip_ms)), key=lambda place: (trip_ms[place], slow.busy(place), place))
 
@@ -154,8 +151,9 @@ def run(scene: Scene, name: str) -> Course:
     return simulate(scene.arrivals, scene.fleet, policy)
 
 
-@settings(max_examples=25)
-@given(made_up_grids.scenes(), st.sampled_from(POLICIES))
+@pytest.mark.parametrize("name", POLICIES)
+@settings(max_examples=100)
+@given(scene=made_up_grids.scenes())
 def test_the_loop_does_what_a_look_at_every_event_does(scene: Scene, name: str) -> None:
     course = run(scene, name)
     for one, place, start_ms, service_ms in zip(
@@ -169,8 +167,8 @@ def test_the_loop_does_what_a_look_at_every_event_does(scene: Scene, name: str) 
         assert one.start_ms == start_ms
 
 
-@settings(max_examples=40)
-@given(made_up_grids.scenes(), st.sampled_from(POLICIES))
+@pytest.mark.parametrize("name", POLICIES)
+@given(scene=made_up_grids.scenes())
 def test_every_request_runs_once_and_no_slot_runs_two(scene: Scene, name: str) -> None:
     course, fleet = run(scene, name), scene.fleet
     assert len(course.node) == len(scene.arrivals)

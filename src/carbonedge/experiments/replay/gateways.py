@@ -92,18 +92,14 @@ class Gateways:
             return self._need
         return Task(cpu_cores=self._need.cpu_cores, memory_mb=self._need.memory_mb, slo_ms=slo_ms)
 
-    def place(self, request: int, zone: int, now_ms: float, waited_ms: float) -> int | None:
+    def place(self, request: int, zone: int, now_ms: float) -> int | None:
         """The position of the node that a request of a zone goes to, None where none has room."""
         if now_ms >= self._fresh_until_ms[zone]:
             self._refresh(zone, now_ms)
         if self._heard_of[zone] < self._placed:
             self._take_up(zone)
-        task = self._tasks[zone]
-        if waited_ms and self._constrained:
-            left_ms = self._slo_ms[zone] - waited_ms
-            task = self._task(left_ms) if left_ms > 0 else task
         try:
-            decision = self._schedule[zone](task)
+            decision = self._schedule[zone](self._tasks[zone])
         except InfeasibleError:
             late = self._late(zone) if self._constrained else None
             if late is None:

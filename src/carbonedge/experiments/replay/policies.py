@@ -23,7 +23,7 @@ POLICIES = (*MODES, CONSTRAINED, CLEANEST, NEAREST)
 class Policy(Protocol):
     """Chooses a node for each request. Requests and nodes are named by position."""
 
-    def place(self, request: int, zone: int, now_ms: float, waited_ms: float) -> int | None:
+    def place(self, request: int, zone: int, now_ms: float) -> int | None:
         """The node that a request of a zone goes to now; None if it has to wait for room."""
 
     def complete(self, request: int, node: int, service_ms: float) -> None:
@@ -72,7 +72,7 @@ class Cleanest:
         least = grid.known == grid.known.min(axis=0)
         self._cleanest = [np.flatnonzero(slot).tolist() for slot in least.T]
 
-    def place(self, request: int, zone: int, now_ms: float, waited_ms: float) -> int:
+    def place(self, request: int, zone: int, now_ms: float) -> int:
         slot = int(now_ms // self._step_ms)
         return self._nodes.take(self._cleanest[min(slot, len(self._cleanest) - 1)])
 
@@ -94,7 +94,7 @@ class Nearest:
             for trips_ms in fleet.round_trip_ms
         ]
 
-    def place(self, request: int, zone: int, now_ms: float, waited_ms: float) -> int:
+    def place(self, request: int, zone: int, now_ms: float) -> int:
         return self._nodes.take(self._nearest[zone])
 
     def complete(self, request: int, node: int, service_ms: float) -> None:

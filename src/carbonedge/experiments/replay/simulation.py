@@ -64,8 +64,8 @@ def simulate(arrivals: Arrivals, fleet: Fleet, policy: Policy) -> Course:
     answers: list[tuple[float, int, int, float]] = []
     line: deque[int] = deque()
 
-    def begin(request: int, zone: int, now_ms: float, waited_ms: float) -> bool:
-        node = place(request, zone, now_ms, waited_ms)
+    def begin(request: int, zone: int, now_ms: float) -> bool:
+        node = place(request, zone, now_ms)
         if node is None:
             return False
         trip_ms = way_ms[zone][node]
@@ -83,15 +83,14 @@ def simulate(arrivals: Arrivals, fleet: Fleet, policy: Policy) -> Course:
     def answer() -> None:
         now_ms, request, node, service_ms = pop(answers)
         complete(request, node, service_ms)
-        if line:
-            first = line[0]
-            if begin(first, zones[first], now_ms, now_ms - time_ms[first]):
-                line.popleft()
+        # Room for one has come free, and all requests need as much.
+        if line and begin(line[0], zones[line[0]], now_ms):
+            line.popleft()
 
     for request, (now_ms, zone) in enumerate(zip(time_ms, zones, strict=True)):
         while answers and answers[0][0] <= now_ms:
             answer()
-        if line or not begin(request, zone, now_ms, 0.0):
+        if line or not begin(request, zone, now_ms):
             if not answers:
                 raise InfeasibleError(
                     "a request finds no room on any node though nothing runs: its CPU and memory "
