@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonedge._validation import target
+from carbonedge._validation import non_negative, positive
 from carbonedge.carbon.intensity.times import stamp
 from carbonedge.experiments.replay.accounts import Accounts
 from carbonedge.experiments.replay.arrivals import Arrivals
@@ -51,7 +51,7 @@ def slo_by_zone(fleet: Fleet, slo_ms: float | None = None) -> list[float]:
     if slo_ms is None:
         least: list[float] = (fleet.least_latency_ms() + SPARE_MS).tolist()
         return least
-    limit_ms = target("slo_ms", slo_ms)
+    limit_ms = positive("slo_ms", slo_ms)
     fastest_ms = float((fleet.round_trip_ms + fleet.numbers("avg_time_ms")).min())
     if fastest_ms > limit_ms:
         raise ValueError(
@@ -107,12 +107,13 @@ def replay(
     accounts = Accounts(fleet, grid)
     oracle = Oracle(fleet, grid, arrivals, accounts)
     home_ms = oracle.fastest_at_home_ms()
-    tolerated_ms = [home_ms + target("a tolerance", extra + 1) - 1 for extra in tolerances_ms]
+    tolerated_ms = [home_ms + non_negative("a tolerance", extra_ms) for extra_ms in tolerances_ms]
     ideal, *anywhere = oracle.best([np.array(limits_ms)[arrivals.zone], *tolerated_ms])
     at_home = oracle.best(tolerated_ms, at_home=True)
     advance()
     calendar = _Calendar.of(grid, arrivals, window_s)
-    tally = _Tally(fleet, accounts, arrivals, np.array(limits_ms), calendar, window_s)
+    slo_of_zone_ms = np.array(limits_ms)
+    tally = _Tally(fleet, accounts, arrivals, slo_of_zone_ms, calendar, window_s, grid.start_s)
     best = tally.ideal(ideal)
     results = []
     for name, policy in opened.items():
@@ -180,6 +181,7 @@ class _Tally:
     slo_ms: Floats
     calendar: _Calendar
     window_s: tuple[float, float]
+    start_s: int
 
     def ideal(self, best: Best) -> PolicyResult:
         """The result of the oracle."""
@@ -203,7 +205,7 @@ class _Tally:
         total_g = float(emissions_g.sum())
         least_g = total_g if oracle is None else oracle.emissions_g
         busy_ms = np.bincount(node, service_ms, len(fleet.nodes))
-        slots_ms = (self.window_s[1] - self.window_s[0]) * MS_PER_S * fleet.numbers("parallelism")
+        slots_ms = self._span_ms(latency_ms) * fleet.numbers("parallelism")
         busiest = int(np.argmax(busy_ms / slots_ms))
         use = np.bincount(fleet.zone[node], minlength=len(fleet.zones)) / len(node)
         median_ms, p99_ms = np.quantile(latency_ms, [0.5, 0.99])
@@ -227,6 +229,12 @@ class _Tally:
             by_month_g=self.calendar.by_month(emissions_g),
             by_hour_g=self.calendar.by_hour(emissions_g),
         )
+
+    def _span_ms(self, latency_ms: Floats) -> float:
+        """From the window's start to its end, or to the last answer if that is later."""
+        begin_s, end_s = self.window_s
+        last_ms = float((self.arrivals.time_ms + latency_ms).max())
+        return max((end_s - begin_s) * MS_PER_S, last_ms - (begin_s - self.start_s) * MS_PER_S)
 
     def _service(self, node: Integers) -> Floats:
         return self.fleet.numbers("avg_time_ms")[node] * self.arrivals.work

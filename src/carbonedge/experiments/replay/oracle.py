@@ -160,11 +160,11 @@ class Oracle:
         first, last, lasts = first_ms[some], last_ms[some], service_ms[some]
         alike = np.full(some.size, node)
         begins = self._accounts.slot(first)
-        starts: list[Floats] = [last]
+        starts: list[Floats] = []
         for border in range(1, int(borders[some].max()) + 1):
             at_ms = (begins + border).astype(np.float64) * self._step_ms
-            starts += [at_ms, at_ms - lasts]
-        for start in starts:
+            starts += [at_ms - lasts, at_ms]
+        for start in (*starts, last):
             start_ms = np.clip(start, first, last)
             grams = self._accounts.emissions_g(alike, start_ms, lasts)
             better = grams < best.emissions_g[some]

@@ -66,7 +66,7 @@ class PolicyResult:
         Share of requests by the zone of the node that they ran on.
     nodes_used, busiest_node, busiest_share
         How many nodes ran any request; the one that ran longest, and the share of its slots'
-        time that it did.
+        time that it did, until the last answer.
     by_month_g, by_hour_g
         Emissions by the month, and by the hour of the day in UTC, in which a request came.
     """
