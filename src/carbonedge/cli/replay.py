@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from carbonedge._optional import optional
 from carbonedge.carbon.intensity.times import stamp
 from carbonedge.cli import options
 from carbonedge.cli.replay_page import replay_page
@@ -16,6 +17,7 @@ from carbonedge.cli.replay_tables import PERIODS, Period, print_replay
 from carbonedge.cli.tables import progress
 from carbonedge.cli.writing import writing
 from carbonedge.cluster import Cluster
+from carbonedge.exceptions import BackendUnavailableError
 from carbonedge.experiments.replay import (
     PATTERNS,
     POLICIES,
@@ -158,6 +160,8 @@ def replay(
     if (requests_per_hour is None) == (arrivals_path is None):
         raise click.UsageError("give one of --requests-per-hour and --arrivals")
     if folder is not None:
+        # Said now rather than after all the work.
+        optional("matplotlib.figure", "plot", BackendUnavailableError)
         with writing("into the folder", folder):
             Path(folder).mkdir(parents=True, exist_ok=True)
     task = Task(cpu_cores=cpu_cores, memory_mb=memory_mb)

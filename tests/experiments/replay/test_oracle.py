@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import made_up_grids
 import numpy as np
 import pytest
@@ -95,7 +97,7 @@ def test_a_wider_limit_is_never_worse_and_one_look_is_as_many(scene: Scene) -> N
         (alone,) = oracle.best([bound])
         assert alone.emissions_g.tolist() == best.emissions_g.tolist()
         assert best.within.all()
-    for tight, wide in zip(together, together[1:], strict=False):
+    for tight, wide in itertools.pairwise(together):
         assert (wide.emissions_g <= tight.emissions_g * (1 + ROUNDING) + 1e-15).all()
 
 
