@@ -51,6 +51,16 @@ class Accounts:
         embodied: Floats = self._embodied_g_per_ms[node] * duration_ms
         return self._g_per_exposure[node] * exposure + embodied
 
+    def intensities(self, time_ms: Floats) -> Floats:
+        """Of each zone at some times, shape [zones, times]."""
+        return np.ascontiguousarray(self._grid.truth[:, self.slot(time_ms)])
+
+    def steady_emissions_g(self, node: int, intensities: Floats, duration_ms: Floats) -> Floats:
+        """The same on one node, where the intensities of zones stay as they are."""
+        exposure = intensities[self._zone[node]] * duration_ms
+        operational: Floats = self._g_per_exposure[node] * exposure
+        return operational + self._embodied_g_per_ms[node] * duration_ms
+
     def energy_j(self, node: Integers, duration_ms: Floats) -> Floats:
         """Joules of the machines, ``P * t``, shape as given."""
         joules: Floats = self.power_w[node] * duration_ms / MS_PER_S

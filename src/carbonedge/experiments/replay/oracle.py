@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ __all__ = ["Best", "Oracle"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-CHUNK = 65_536
+CHUNK = 16_384
 """Requests at a time, so that arrays stay in the cache."""
 
 
@@ -96,10 +97,7 @@ class Oracle:
                 limits = [limit_ms[chunk] for limit_ms in limits_ms]
                 found = self._best_of(zone, chunk, limits, self._nodes(zone, at_home=at_home))
                 for result, best in zip(results, found, strict=True):
-                    result.emissions_g[chunk] = best.emissions_g
-                    result.node[chunk] = best.node
-                    result.latency_ms[chunk] = best.latency_ms
-                    result.within[chunk] = best.within
+                    _copy(best, result, chunk)
         return results
 
     def _nodes(self, zone: int, *, at_home: bool) -> Integers:
@@ -110,6 +108,45 @@ class Oracle:
         self, zone: int, requests: Integers, limits_ms: Sequence[Floats], nodes: Integers
     ) -> list[Best]:
         """Of some requests of one zone."""
+        bests = self._best_in_one_slot(zone, requests, limits_ms, nodes)
+        arrived_ms = self._arrivals.time_ms[requests]
+        widest_ms = functools.reduce(np.maximum, limits_ms)
+        closer = self._accounts.slot(arrived_ms) != self._accounts.slot(arrived_ms + widest_ms)
+        for best in bests:
+            closer |= ~best.within
+        some = np.flatnonzero(closer)
+        if some.size:
+            limits = [limit_ms[some] for limit_ms in limits_ms]
+            found = self._best_of_all(zone, requests[some], limits, nodes)
+            for result, best in zip(bests, found, strict=True):
+                _copy(best, result, some)
+        return bests
+
+    def _best_in_one_slot(
+        self, zone: int, requests: Integers, limits_ms: Sequence[Floats], nodes: Integers
+    ) -> list[Best]:
+        """As if intensities stayed as they are when a request comes, which is so for most."""
+        arrived_ms, work = self._arrivals.time_ms[requests], self._arrivals.work[requests]
+        intensities = self._accounts.intensities(arrived_ms)
+        bests = [_none_yet(requests.size) for _ in limits_ms]
+        for node in nodes:
+            service_ms = self._mean_ms[node] * work
+            latency_ms = self._fleet.round_trip_ms[zone, node] + service_ms
+            grams = self._accounts.steady_emissions_g(node, intensities, service_ms)
+            for limit_ms, best in zip(limits_ms, bests, strict=True):
+                better = (grams < best.emissions_g) & (latency_ms <= limit_ms)
+                np.copyto(best.emissions_g, grams, where=better)
+                np.copyto(best.node, node, where=better)
+        trips_ms = self._fleet.round_trip_ms[zone]
+        for best in bests:
+            best.within[:] = best.emissions_g < np.inf
+            best.latency_ms[:] = trips_ms[best.node] + self._mean_ms[best.node] * work
+        return bests
+
+    def _best_of_all(
+        self, zone: int, requests: Integers, limits_ms: Sequence[Floats], nodes: Integers
+    ) -> list[Best]:
+        """By a look at every start that can be the best, and at the fastest node."""
         size = requests.size
         bests = [_none_yet(size) for _ in limits_ms]
         fastest = _none_yet(size)
@@ -134,9 +171,7 @@ class Oracle:
                 )
         for best in bests:
             late = ~best.within
-            best.emissions_g[late] = fastest.emissions_g[late]
-            best.node[late] = fastest.node[late]
-            best.latency_ms[late] = fastest.latency_ms[late]
+            _put(best, late, fastest.emissions_g, fastest.node, fastest.latency_ms)
         return bests
 
     def _hold_back(
@@ -171,7 +206,9 @@ class Oracle:
             chosen = some[better]
             best.emissions_g[chosen] = grams[better]
             best.node[chosen] = node
-            best.latency_ms[chosen] = latency_ms[chosen] + (start_ms - first)[better]
+            held_ms = (start_ms - first)[better]
+            # No later than the limit by a rounding.
+            best.latency_ms[chosen] = np.minimum(latency_ms[chosen] + held_ms, limit_ms[chosen])
 
 
 def _none_yet(size: int) -> Best:
@@ -185,11 +222,18 @@ def _none_yet(size: int) -> Best:
 
 
 def _put(
-    best: Best, where: NDArray[np.bool_], grams: Floats, node: int, latency_ms: Floats
+    best: Best, where: NDArray[np.bool_], grams: Floats, node: int | Integers, latency_ms: Floats
 ) -> None:
     np.copyto(best.emissions_g, grams, where=where)
     np.copyto(best.node, node, where=where)
     np.copyto(best.latency_ms, latency_ms, where=where)
+
+
+def _copy(source: Best, target: Best, places: Integers) -> None:
+    target.emissions_g[places] = source.emissions_g
+    target.node[places] = source.node
+    target.latency_ms[places] = source.latency_ms
+    target.within[places] = source.within
 
 
 def _undominated(fleet: Fleet) -> Integers:
