@@ -53,13 +53,15 @@ class Accounts:
 
     def intensities(self, time_ms: Floats) -> Floats:
         """Of each zone at some times, shape [zones, times]."""
-        return np.ascontiguousarray(self._grid.truth[:, self.slot(time_ms)])
+        values: Floats = self._grid.truth[:, self.slot(time_ms)]
+        return values
 
     def steady_emissions_g(self, node: int, intensities: Floats, duration_ms: Floats) -> Floats:
         """The same on one node, where the intensities of zones stay as they are."""
         exposure = intensities[self._zone[node]] * duration_ms
-        operational: Floats = self._g_per_exposure[node] * exposure
-        return operational + self._embodied_g_per_ms[node] * duration_ms
+        embodied = self._embodied_g_per_ms[node] * duration_ms
+        grams: Floats = self._g_per_exposure[node] * exposure + embodied
+        return grams
 
     def energy_j(self, node: Integers, duration_ms: Floats) -> Floats:
         """Joules of the machines, ``P * t``, shape as given."""
