@@ -201,6 +201,15 @@ def test_a_time_at_speed_1_serves_nodes_without_one(capsys: pytest.CaptureFixtur
     assert json.loads(out)["policies"][0]["latency_median_ms"] == pytest.approx(125)
 
 
+def test_one_request_on_one_node_is_told_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cluster.toml").write_text(CLUSTER.split("[[node]]")[1].join(["[[node]]", ""]))
+    Path("arrivals.csv").write_text("timestamp,zone\n2022-01-03T12:00Z,SUN\n")
+    _, out, _ = call(capsys, *REPLAY, "--arrivals", "arrivals.csv", "-o", "report")
+    assert out.startswith("1 request from 2022-01-01T00:00Z to 2022-01-11T00:00Z, on 1 node in 1 ")
+    assert "There is one zone: no work moves." in out
+    assert Path("report/replay.html").exists()
+
+
 def test_capacity_that_is_short_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     window = ("--until", "2022-01-01T00:01")
     _, out, _ = call(capsys, *REPLAY, "--requests-per-hour", "100000", *window)
@@ -246,7 +255,7 @@ def test_a_wrong_cluster_is_one_line_and_exit_code_2(
         ((*FEW, "--arrivals", "arrivals.csv"), "give one of --requests-per-hour and --arrivals"),
         ((*REPLAY, "--requests-per-hour", "-5"), "requests_per_hour is -5: it must be finite and"),
         ((*REPLAY, "--requests-per-hour", "nan"), "requests_per_hour is nan"),
-        ((*REPLAY, "--requests-per-hour", "1e12"), "are more than 100,000,000: take fewer"),
+        ((*REPLAY, "--requests-per-hour", "1e12"), "are more than 20,000,000: take fewer"),
         ((*FEW, "--slo-ms", "20"), "slo_ms is 20, which no node meets for any zone: the fastest"),
         ((*FEW, "--slo-ms", "0"), "slo_ms is 0"),
         ((*FEW, "--time-ms", "-1"), "time_ms is -1"),

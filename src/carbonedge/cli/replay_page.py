@@ -11,6 +11,7 @@ from carbonedge.cli.replay_tables import (
     period_rows,
     policy_rows,
     subtitle,
+    use_rows,
     worth_rows,
     worth_text,
     zone_rows,
@@ -24,6 +25,11 @@ from carbonedge.experiments.replay.plots import (
 )
 
 __all__ = ["replay_page"]
+
+NODE_USE = (
+    "How much of its slots' time the busiest node ran, and the share of requests by the zone they "
+    "ran in."
+)
 
 
 def replay_page(replay: Replay) -> str:
@@ -39,8 +45,8 @@ def replay_page(replay: Replay) -> str:
             "latency",
             "Emissions against latency",
             latency_figure(replay),
-            "A policy left of and below another is better in both. Left of the oracle's line and "
-            "below it none can be, unless it misses SLOs.",
+            "A policy left of and below another is better in both. Below the oracle stand only those "
+            "that miss SLOs.",
         ),
         html_plot(
             "worth",
@@ -62,6 +68,9 @@ def replay_page(replay: Replay) -> str:
         '<div class="plots">\n' + "\n".join(plots) + "\n</div>",
         "<h2>Policies</h2>",
         _table(policy_rows(replay)),
+        "<h2>Node use</h2>",
+        f"<p>{NODE_USE}</p>",
+        _table(use_rows(replay)),
         "<h2>What moving work is worth</h2>",
         f"<p>{html_text(worth_text(replay))}</p>",
         _table(worth_rows(replay)),

@@ -22,6 +22,7 @@ __all__ = [
     "policy_rows",
     "print_replay",
     "subtitle",
+    "use_rows",
     "worth_rows",
     "worth_text",
     "zone_rows",
@@ -38,9 +39,9 @@ def print_replay(replay: Replay, by: Period | None = None) -> None:
     """Print what each policy made of the requests, and what lies behind it."""
     console = to_stdout(LEAST_WIDTH)
     console.print(subtitle(replay), soft_wrap=True)
-    tables = [policy_rows(replay), zone_rows(replay), worth_rows(replay)]
+    tables = [policy_rows(replay), use_rows(replay), zone_rows(replay), worth_rows(replay)]
     if by is not None:
-        tables.insert(1, period_rows(replay, by))
+        tables.insert(2, period_rows(replay, by))
     for rows in tables:
         console.print(_table(*rows))
         console.print()
@@ -52,9 +53,13 @@ def print_replay(replay: Replay, by: Period | None = None) -> None:
 def subtitle(replay: Replay) -> str:
     """Of what the replay is, in a sentence."""
     return (
-        f"{replay.requests:,} requests from {replay.start} to {replay.stop}, on {replay.nodes:,} "
-        f"nodes in {len(replay.zones)} zones."
+        f"{_counted(replay.requests, 'request')} from {replay.start} to {replay.stop}, on "
+        f"{_counted(replay.nodes, 'node')} in {_counted(len(replay.zones), 'zone')}."
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def policy_rows(replay: Replay) -> Rows:
@@ -63,8 +68,7 @@ def policy_rows(replay: Replay) -> Rows:
     unit, unit_g = mass_unit(max(result.emissions_g for result in results))
     heads = (
         *("policy", f"{unit}CO2eq", f"regret {unit}", "regret"),
-        *("ms median", "ms p99", "SLO misses", "waited", "nodes"),
-        *(zone.name for zone in replay.zones),
+        *("ms median", "ms p99", "SLO misses", "waited", "ms waited"),
     )
     return heads, [_policy_row(result, unit_g) for result in results]
 
@@ -79,9 +83,22 @@ def _policy_row(result: PolicyResult, unit_g: float) -> tuple[str, ...]:
         f"{result.latency_p99_ms:.1f}",
         percent(result.misses / result.requests),
         percent(result.waited / result.requests),
-        f"{result.nodes_used:,}",
-        *(percent(share) for share in result.zone_use.values()),
+        number(result.waited_mean_ms),
     )
+
+
+def use_rows(replay: Replay) -> Rows:
+    """Which nodes each policy uses: how many, how much the busiest, and where."""
+    heads = ("policy", "nodes used", "busiest", *(f"in {zone.name}" for zone in replay.zones))
+    return heads, [
+        (
+            result.name,
+            f"{result.nodes_used:,}",
+            percent(result.busiest_share),
+            *(percent(share) for share in result.zone_use.values()),
+        )
+        for result in (*replay.policies, replay.oracle)
+    ]
 
 
 def zone_rows(replay: Replay) -> Rows:
@@ -128,6 +145,8 @@ def period_rows(replay: Replay, by: Period) -> Rows:
 
 def worth_text(replay: Replay) -> str:
     """What moving work is worth, in a sentence."""
+    if len(replay.zones) == 1:
+        return "There is one zone: no work moves."
     said = [f"{percent(worth.saving)} at {worth.extra_ms:g} ms" for worth in replay.worth]
     return (
         "Moving work between these grids is worth "

@@ -20,7 +20,8 @@ __all__ = ["PATTERNS", "Arrivals", "arrivals_of_csv", "synthetic_arrivals"]
 
 PATTERNS = ("flat", "daily")
 
-MOST_REQUESTS = 100_000_000
+MOST_REQUESTS = 20_000_000
+"""More would take over 4 GB."""
 SWING = 0.8
 """Of the daily pattern: so much more at 15:00 local time than on average, and less at 03:00."""
 BUSIEST_H = 15.0

@@ -79,12 +79,14 @@ def hours_figure(replay: Replay) -> Figure:
     _draw_emissions(above, replay, lambda result: result.by_hour_g, "hour of the day")
     for zone, colour in zip(replay.zones, ZONE_COLOURS, strict=False):
         below.plot(range(24), zone.by_hour_g_per_kwh, color=colour, label=shortened(zone.name, 20))
-    below.set_ylim(bottom=0)
+    highest = max(max(zone.by_hour_g_per_kwh) for zone in replay.zones)
+    # Room for the names of zones.
+    below.set_ylim(0, 1.4 * highest or 1.0)
     below.set_ylabel("intensity, gCO2eq/kWh")
     below.set_xlabel("hour of the day, UTC")
     below.set_xticks(range(0, 24, 3))
     _tidy(below, "both")
-    below.legend(ncols=2, frameon=False, fontsize=8, handlelength=1.2, loc="best")
+    below.legend(ncols=2, frameon=False, fontsize=8, handlelength=1.2, loc="upper center")
     _legend(figure, above, 3)
     return figure
 
