@@ -271,6 +271,33 @@ def bench_goal_numba(
     )
 
 
+def bench_goal_update_many(record_ratio: Callable[..., None]) -> None:
+    """The intensities of a thousand nodes, and the next decision, beside an update of each."""
+    nodes = many_nodes(1000)
+    many, single = (Scheduler(nodes, mode="green") for _ in range(2))
+    intensities = np.random.default_rng(1).uniform(20, 800, 1000)
+    by_name = [(node.name, float(intensities[i])) for i, node in enumerate(nodes)]
+
+    def at_once() -> int:
+        many.update_many(intensity_g_per_kwh=intensities)
+        return decided(many)
+
+    def one_by_one() -> int:
+        for name, intensity in by_name:
+            single.update(name, intensity_g_per_kwh=intensity)
+        return decided(single)
+
+    def decided(scheduler: Scheduler) -> int:
+        decision = scheduler.schedule(TASK)
+        scheduler.complete(decision, None)
+        return decision.index
+
+    assert at_once() == one_by_one()
+    us = ratios({"many": at_once, "single": one_by_one}, {"many": 300, "single": 5})
+    record_ratio("update_many of 1,000 nodes, and a decision, us", us["many"], at_most=60)
+    record_ratio("1,000 times update over update_many, x", us["single"] / us["many"], at_least=15)
+
+
 def _of_goal(benchmark: BenchmarkFixture, goal_us: float) -> None:
     if benchmark.stats is not None:
         median_us = benchmark.stats.stats.median * 1e6

@@ -193,7 +193,12 @@ public:
         return py::make_tuple(indices, tickets);
     }
 
-    void complete(Ticket ticket, double elapsed_ms)
+    Ticket reserve(std::size_t index, double cpu_cores, double memory_mb)
+    {
+        return table_.reserve(index, {cpu_cores, memory_mb});
+    }
+
+    void complete(Ticket ticket, std::optional<double> elapsed_ms)
     {
         table_.complete(ticket, elapsed_ms);
     }
@@ -203,6 +208,20 @@ public:
         if (field >= kNumFields)
             throw py::index_error("there is no field " + std::to_string(field));
         table_.set(index, static_cast<Field>(field), value);
+    }
+
+    void set_all(std::vector<std::size_t> const &fields,
+                 std::vector<Doubles> const &arrays)
+    {
+        std::vector<Column> columns;
+        for (std::size_t i = 0; i < fields.size(); ++i)
+        {
+            if (fields[i] >= kNumFields)
+                throw py::index_error("there is no field " + std::to_string(fields[i]));
+            columns.push_back({static_cast<Field>(fields[i]), view(arrays.at(i))});
+        }
+        py::gil_scoped_release const released;
+        table_.set_all(columns);
     }
 
     std::size_t add(py::handle node)
@@ -404,8 +423,10 @@ void bind_node_table(py::module_ &module)
              "cpu_cores"_a,
              "memory_mb"_a,
              "with_tickets"_a)
+        .def("reserve", &NamedTable::reserve, "index"_a, "cpu_cores"_a, "memory_mb"_a)
         .def("complete", &NamedTable::complete, "ticket"_a, "elapsed_ms"_a)
         .def("set", &NamedTable::set, "index"_a, "field"_a, "value"_a)
+        .def("set_all", &NamedTable::set_all, "fields"_a, "columns"_a)
         .def("add", &NamedTable::add, "node"_a)
         .def("remove", &NamedTable::remove, "index"_a)
         .def("state", &NamedTable::state, "index"_a)

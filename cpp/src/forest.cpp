@@ -104,6 +104,12 @@ void Forest::touch(std::span<Block const> blocks, std::size_t index)
     }
 }
 
+void Forest::outdate()
+{
+    for (auto &planted : trees_)
+        planted.outdated = true;
+}
+
 void Forest::clear()
 {
     trees_.clear();

@@ -278,7 +278,17 @@ void NodeTable::place_many(std::span<double const> cpu_cores,
     }
 }
 
-void NodeTable::complete(Ticket ticket, double elapsed_ms)
+Ticket NodeTable::reserve(std::size_t index, Task const &task)
+{
+    std::scoped_lock const lock(mutex_);
+    check(index);
+    auto const demand = demand_of(task);
+    auto const ticket = reservations_.open(index, demand);
+    hold(index, demand);
+    return ticket;
+}
+
+void NodeTable::complete(Ticket ticket, std::optional<double> elapsed_ms)
 {
     std::scoped_lock const lock(mutex_);
     auto const [_, index, demand] = reservations_.close(ticket);
@@ -288,9 +298,13 @@ void NodeTable::complete(Ticket ticket, double elapsed_ms)
     state.reserved_cpu -= demand.cpu;
     state.reserved_memory -= demand.memory;
     state.node[Field::running_tasks] -= 1.0;
-    auto &average = state.node[Field::avg_time_ms];
-    average = average == 0.0 ? elapsed_ms
-                             : average + policy_.smoothing * (elapsed_ms - average);
+    if (elapsed_ms)
+    {
+        auto &average = state.node[Field::avg_time_ms];
+        average = average == 0.0
+                      ? *elapsed_ms
+                      : average + policy_.smoothing * (*elapsed_ms - average);
+    }
     derive(index);
     refresh(index);
 }
@@ -302,6 +316,27 @@ void NodeTable::set(std::size_t index, Field field, double value)
     states_[index].node[field] = value;
     derive(index);
     refresh(index);
+}
+
+void NodeTable::set_all(std::vector<Column> const &columns)
+{
+    std::scoped_lock const lock(mutex_);
+    for (auto const &column : columns)
+        if (column.values.size() != states_.size())
+            throw std::invalid_argument("there are " + std::to_string(states_.size())
+                                        + " nodes and "
+                                        + std::to_string(column.values.size())
+                                        + " values: give one for each");
+    for (std::size_t index = 0; index < states_.size(); ++index)
+    {
+        auto &node = states_[index].node;
+        if (node[Field::parallelism] == 0.0)
+            continue;
+        for (auto const &[field, values] : columns)
+            node[field] = values[index];
+        derive(index);
+    }
+    forest_.outdate();
 }
 
 void NodeTable::check(std::size_t index) const

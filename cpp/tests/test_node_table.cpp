@@ -155,3 +155,71 @@ TEST_CASE("what is restored goes on as it would have")
         CHECK(restored.select(kTask)->score == table.select(kTask)->score);
     }
 }
+
+TEST_CASE("what is set of all nodes at once is as set one by one")
+{
+    std::mt19937 random(4);
+    auto const nodes = testing::random_nodes(random, 300);
+    NodeTable at_once(nodes, kGreen);
+    NodeTable one_by_one(nodes, kGreen);
+    std::vector<double> intensities(nodes.size());
+    std::vector<double> const loads(nodes.size(), 0.1);
+    for (auto round = 0; round < 20; ++round)
+    {
+        if (round == 10)
+        {
+            at_once.remove(7);
+            one_by_one.remove(7);
+        }
+        for (auto &intensity : intensities)
+            intensity = static_cast<double>(random() % 800);
+        at_once.set_all(
+            {{Field::intensity_g_per_kwh, intensities}, {Field::load, loads}});
+        for (std::size_t i = 0; i < nodes.size(); ++i)
+        {
+            if (!one_by_one.has(i))
+                continue;
+            one_by_one.set(i, Field::intensity_g_per_kwh, intensities[i]);
+            one_by_one.set(i, Field::load, 0.1);
+        }
+        for (auto task = 0; task < 5; ++task)
+        {
+            auto const placed = at_once.place(kTask);
+            auto const expected = one_by_one.place(kTask);
+            REQUIRE(placed.has_value() == expected.has_value());
+            if (!placed)
+                continue;
+            CHECK(placed->index == expected->index);
+            CHECK(placed->score == expected->score);
+        }
+    }
+    CHECK(at_once.node(7).values == one_by_one.node(7).values);
+}
+
+TEST_CASE("columns of another length change nothing")
+{
+    NodeTable table(std::vector<Node>(3, {{1, 100, 1, 1, 1, 0, 0, 1, 0, 1, 0}}),
+                    kGreen);
+    std::vector<double> const three(3, 5.0);
+    std::vector<double> const two(2, 5.0);
+    CHECK_THROWS_AS(
+        table.set_all({{Field::intensity_g_per_kwh, three}, {Field::power_w, two}}),
+        std::invalid_argument);
+    CHECK(table.node(0)[Field::intensity_g_per_kwh] == 1.0);
+}
+
+TEST_CASE("a task placed by something else is held and given back like others")
+{
+    NodeTable table({{{1, 100, 1, 1, 1, 0, 0, 50, 0, 1, 0}}}, kGreen);
+    auto const ticket = table.reserve(0, {0.4, 30});
+    CHECK(table.free_cpu_cores(0) == 0.6);
+    CHECK(table.free_memory_mb(0) == 70);
+    CHECK(table.node(0)[Field::running_tasks] == 1);
+    table.complete(ticket, std::nullopt);
+    CHECK(table.free_cpu_cores(0) == 1);
+    CHECK(table.node(0)[Field::avg_time_ms] == 50);
+    CHECK_THROWS_AS(table.complete(ticket, std::nullopt), std::invalid_argument);
+    table.remove(0);
+    CHECK_THROWS_AS(table.reserve(0, kTask), std::out_of_range);
+    CHECK_THROWS_AS(table.reserve(1, kTask), std::out_of_range);
+}

@@ -40,6 +40,8 @@ TEST_CASE("threads that place, complete, update, add and remove lose nothing")
                     if (ticket != 0)
                         tickets.push_back(ticket);
             }
+            if (step % 20 == 0)
+                tickets.push_back(table.reserve(own() % 200, kTask));
             if (!tickets.empty() && own() % 2 == 0)
             {
                 table.complete(tickets.back(), 10.0);

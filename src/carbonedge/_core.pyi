@@ -94,11 +94,19 @@ class NodeTable:
         """Places tasks one after another: indices, -1 where no node fits, and tickets,
         none unless asked for."""
 
-    def complete(self, ticket: int, elapsed_ms: float) -> None:
-        """Gives a reservation back; ValueError for a ticket that holds none."""
+    def reserve(self, index: int, cpu_cores: float, memory_mb: float) -> int:
+        """Takes a task's CPU, memory and a running-task slot on a node, room or not; returns
+        a ticket."""
+
+    def complete(self, ticket: int, elapsed_ms: float | None) -> None:
+        """Gives a reservation back, and learns from the time where there is one; ValueError
+        for a ticket that holds none."""
 
     def set(self, index: int, field: int, value: float) -> None:
         """Sets one number of one node."""
+
+    def set_all(self, fields: Sequence[int], columns: Sequence[ArrayLike]) -> None:
+        """Sets some numbers of all nodes, one array a field. Removed nodes keep theirs."""
 
     def add(self, node: object) -> int:
         """Takes up a node; returns its index, one above the last."""

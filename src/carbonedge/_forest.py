@@ -22,7 +22,7 @@ SCANS_PER_TREE = 3
 class Tree:
     """The arrays of one tree, as the kernels take them."""
 
-    __slots__ = ("arrays", "changed", "last_use")
+    __slots__ = ("arrays", "changed", "last_use", "outdated")
 
     def __init__(self, demand: Demand, num_blocks: int) -> None:
         sizes = [-(-num_blocks // k.LANES)]
@@ -35,6 +35,7 @@ class Tree:
         scratch = np.empty((3 * len(sizes) + 1, k.LANES))
         self.arrays = (groups, levels, np.empty(k.NUM_SUMMARIES), outlook, scratch)
         self.changed: set[int] = set()
+        self.outdated = False
         self.last_use = 0
 
 
@@ -62,7 +63,7 @@ class Forest:
         """
         self._now += 1
         if demand in self._trees:
-            return self._use(blocks, demand)
+            return self._use(blocks, num_blocks, demand)
         if self._trees and not self._deserves_tree(demand, tasks):
             return None
         return self._made(blocks, num_blocks, demand)
@@ -71,7 +72,7 @@ class Forest:
         """A tree, up to date, of a demand no greater than this."""
         for known in reversed(self._trees):
             if known[0] <= demand[0] and known[1] <= demand[1]:
-                return self._use(blocks, known)
+                return self._use(blocks, num_blocks, known)
         return self._made(blocks, num_blocks, (0.0, 0.0))
 
     def touch(self, blocks: k.Floats, index: int) -> None:
@@ -79,17 +80,25 @@ class Forest:
         trees = reversed(self._trees.values())
         # The tree in use is kept ready, so that the next decision need not wait for it.
         for tree in trees:
-            self._refresh(blocks, *tree.arrays, index)
+            if not tree.outdated:
+                self._refresh(blocks, *tree.arrays, index)
             break
         for tree in trees:
             tree.changed.add(index)
+
+    def outdate(self) -> None:
+        """Tell that all blocks have changed."""
+        for tree in self._trees.values():
+            tree.outdated = True
 
     def clear(self) -> None:
         self._trees.clear()
         self._sightings.clear()
 
-    def _use(self, blocks: k.Floats, demand: Demand) -> Tree:
+    def _use(self, blocks: k.Floats, num_blocks: int, demand: Demand) -> Tree:
         tree = self._trees[demand]
+        if tree.outdated:
+            return self._made(blocks, num_blocks, demand)
         tree.last_use = self._now
         for index in tree.changed:
             self._refresh(blocks, *tree.arrays, index)
@@ -98,7 +107,7 @@ class Forest:
         return tree
 
     def _made(self, blocks: k.Floats, num_blocks: int, demand: Demand) -> Tree:
-        if len(self._trees) == MOST_TREES:
+        if self._trees.pop(demand, None) is None and len(self._trees) == MOST_TREES:
             self._trees.popitem(last=False)
         tree = Tree(demand, num_blocks)
         tree.last_use = self._now

@@ -166,7 +166,15 @@ class NodeTable:
                     tickets[task] = self._reserved(int(chosen[task]), demand)
         return chosen, tickets
 
-    def complete(self, ticket: int, elapsed_ms: float) -> None:
+    def reserve(self, index: int, cpu_cores: float, memory_mb: float) -> int:
+        with self._lock:
+            self._present(index)
+            demand = _demand(cpu_cores, memory_mb)
+            self._hold(self._states, self._blocks, self._weights, *self._limits, *demand, index)
+            self._touch(index)
+            return self._reserved(index, demand)
+
+    def complete(self, ticket: int, elapsed_ms: float | None) -> None:
         with self._lock:
             if ticket not in self._reservations:
                 raise ValueError(
@@ -182,15 +190,32 @@ class NodeTable:
             state[k.RESERVED_MEMORY] -= memory
             state[k.RUNNING] -= 1.0
             average = state[k.AVG_TIME]
-            state[k.AVG_TIME] = (
-                elapsed_ms if average == 0.0 else average + self._smoothing * (elapsed_ms - average)
-            )
+            if elapsed_ms is not None:
+                step = elapsed_ms - average
+                state[k.AVG_TIME] = (
+                    elapsed_ms if average == 0.0 else average + self._smoothing * step
+                )
             self._rederive(index)
 
     def set(self, index: int, field: int, value: float) -> None:
         with self._lock:
             self._states[self._present(index), field] = value
             self._rederive(index)
+
+    def set_all(self, fields: Sequence[int], columns: Sequence[ArrayLike]) -> None:
+        with self._lock:
+            states = self._states[: self._size]
+            arrays = [np.asarray(column) for column in columns]
+            for array in arrays:
+                if len(array) != self._size:
+                    raise ValueError(
+                        f"there are {self._size} nodes and {len(array)} values: give one for each"
+                    )
+            present = np.flatnonzero(states[:, k.PARALLELISM])
+            for field, array in zip(fields, arrays, strict=True):
+                states[present, field] = array[present]
+            self._derive_all(states, self._blocks, self._weights, *self._limits)
+            self._forest.outdate()
 
     def add(self, node: Any) -> int:
         with self._lock:

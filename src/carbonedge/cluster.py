@@ -43,6 +43,9 @@ NODE_RULES: Mapping[str, Rule] = {
 }
 """What each number of a node must be."""
 
+OTHER_TABLES = ("meter", "intensity", "zone", "zone_latency")
+"""Of a cluster file, read by others."""
+
 DEFAULT_LINK_J_PER_MB = 0.03
 """A switched gigabit hop: four ports of about 1 W each, busy for 8 ms per MB."""
 
@@ -213,7 +216,8 @@ class Cluster:
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:
         """Read a cluster file: ``[[node]]`` and ``[[link]]`` tables whose keys are
         the parameters of `Node` and `Link`. The tables ``[meter]`` and ``[intensity]`` are
-        for `open_cluster_meter` and `open_cluster_signal`.
+        for `open_cluster_meter` and `open_cluster_signal`, ``[[zone]]`` and
+        ``[[zone_latency]]`` for replays.
 
         Raises
         ------
@@ -232,7 +236,7 @@ class Cluster:
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Self:
-        _check_keys("the file", document, ("node", "link", "meter", "intensity"))
+        _check_keys("the file", document, ("node", "link", *OTHER_TABLES))
         return cls(
             _entries(document, "node", Node),
             _entries(document, "link", Link),

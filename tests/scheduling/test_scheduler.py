@@ -467,3 +467,60 @@ def test_needs_of_many_are_real_numbers(wrong: Any) -> None:
             scheduler.schedule_many(cpu, memory)
     with pytest.raises(ValueError, match=r"has shape \(\) .* give two one-dimensional arrays"):
         scheduler.schedule_many(0.1, 1.0)
+
+
+def test_all_nodes_are_updated_in_one_call(each_backend: str, paper_nodes: list[Node]) -> None:
+    scheduler = Scheduler(paper_nodes, mode="green")
+    scheduler.update_many(intensity_g_per_kwh=[100, 900, 900], load=0.5)
+    assert scheduler.schedule(Task()).node == "node-high"
+    columns = scheduler.snapshot()["columns"]
+    assert columns["intensity_g_per_kwh"] == [100.0, 900.0, 900.0]
+    assert columns["load"] == [0.5, 0.5, 0.5]
+    assert columns["power_w"] == [node.power_w for node in paper_nodes]
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "message"),
+    [
+        ({"speed": 1.0}, ValueError, "'speed' cannot be updated: give any of load"),
+        ({"load": [0.1, 0.2]}, ValueError, r"load has shape \(2,\) and there are 3 nodes"),
+        ({"load": [[0.1, 0.2, 0.3]]}, ValueError, r"load has shape \(1, 3\)"),
+        ({"load": [0.1, 0.2, 1.5]}, ValueError, r"load\[2\] is 1.5: it must lie between"),
+        ({"power_w": [1.0, 0.0, 1.0]}, ValueError, r"power_w\[1\] is 0"),
+        ({"pue": [1.0, math.nan, 1.0]}, ValueError, r"pue\[1\] is nan"),
+        ({"load": ["a", "b", "c"]}, TypeError, "load holds <U1: give real numbers"),
+    ],
+)
+def test_a_wrong_number_among_many_changes_none(
+    each_backend: str,
+    paper_nodes: list[Node],
+    state: dict[str, Any],
+    kind: type[Exception],
+    message: str,
+) -> None:
+    scheduler = Scheduler(paper_nodes)
+    before = scheduler.snapshot()
+    with pytest.raises(kind, match=message):
+        scheduler.update_many(**({"intensity_g_per_kwh": 1.0} | state))
+    assert scheduler.snapshot() == before
+
+
+def test_a_task_that_something_else_placed_counts_like_others(
+    each_backend: str, paper_nodes: list[Node]
+) -> None:
+    scheduler = Scheduler(paper_nodes, mode="green", scoring="paper")
+    before = scheduler.snapshot()
+    tickets = [scheduler.reserve("node-green", Task(cpu_cores=0.3)) for _ in range(2)]
+    columns = scheduler.snapshot()["columns"]
+    assert columns["running_tasks"] == [0, 0, 2]
+    assert scheduler.explain(Task())[2].refusal is not None
+    assert scheduler.schedule(Task()).node != "node-green"
+    for ticket in tickets:
+        scheduler.complete(ticket, None)
+    after = scheduler.snapshot()
+    assert after["columns"]["avg_time_ms"] == before["columns"]["avg_time_ms"]
+    assert scheduler.schedule(Task()).node == "node-green"
+    with pytest.raises(ValueError, match="holds no reservation"):
+        scheduler.complete(tickets[0], None)
+    with pytest.raises(ValueError, match="there is no node 'node-blue': known are node-high"):
+        scheduler.reserve("node-blue", Task())

@@ -181,9 +181,18 @@ class Life(RuleBasedStateMachine):
                 named = {name: own[number] for name, own in made.items()} if tickets else {}
                 self._reserve(decision.index, task, named)
 
+    @precondition(lambda self: any(place.node for place in self.places))
+    @rule(data=st.data(), task=tasks)
+    def reserve(self, data: st.DataObject, task: Task) -> None:
+        place = self._some_place(data)
+        assert place.node is not None
+        named = place.node.name
+        tickets = {name: own.reserve(named, task) for name, own in self.schedulers.items()}
+        self._reserve(self.places.index(place), task, tickets)
+
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), elapsed_ms=elapsed)
-    def complete(self, data: st.DataObject, elapsed_ms: float) -> None:
+    @rule(data=st.data(), elapsed_ms=st.none() | elapsed)
+    def complete(self, data: st.DataObject, elapsed_ms: float | None) -> None:
         task = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
         for name, scheduler in self.schedulers.items():
             scheduler.complete(task.tickets[name], elapsed_ms)
@@ -193,10 +202,10 @@ class Life(RuleBasedStateMachine):
             return
         place.held = (place.held[0] - task.needs[0], place.held[1] - task.needs[1])
         average = place.node.avg_time_ms
+        if elapsed_ms is not None:
+            average = average + SMOOTHING * (elapsed_ms - average) if average else elapsed_ms
         place.node = replace(
-            place.node,
-            running_tasks=place.node.running_tasks - 1,
-            avg_time_ms=average + SMOOTHING * (elapsed_ms - average) if average else elapsed_ms,
+            place.node, running_tasks=place.node.running_tasks - 1, avg_time_ms=average
         )
 
     @precondition(lambda self: self.done)
@@ -216,6 +225,23 @@ class Life(RuleBasedStateMachine):
         for scheduler in self.schedulers.values():
             scheduler.update(place.node.name, **{field: value})
         place.node = replace(place.node, **{field: value})
+
+    @rule(
+        data=st.data(),
+        fields=st.lists(st.sampled_from(sorted(UPDATES)), unique=True, max_size=3),
+        alike=st.booleans(),
+    )
+    def update_many(self, data: st.DataObject, fields: list[str], alike: bool) -> None:
+        columns = {}
+        for field in fields:
+            few = data.draw(st.lists(st.sampled_from(UPDATES[field]), min_size=1, max_size=4))
+            columns[field] = np.resize(few, 1 if alike else len(self.places))
+        for scheduler in self.schedulers.values():
+            scheduler.update_many(**{f: c[0] if alike else c for f, c in columns.items()})
+        for index, place in enumerate(self.places):
+            if place.node:
+                own = {f: float(c[0 if alike else index]) for f, c in columns.items()}
+                place.node = replace(place.node, **own)
 
     @rule(node=nodes, count=st.sampled_from([1, 9]))
     def add(self, node: Node, count: int) -> None:

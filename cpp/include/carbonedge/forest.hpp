@@ -26,6 +26,9 @@ public:
     /// Tells that a block has changed or, just behind the last, is new. O(log nodes).
     void touch(std::span<Block const> blocks, std::size_t index);
 
+    /// Tells that all blocks have changed. Each tree is made anew when it is next used.
+    void outdate();
+
     void clear();
 
 private:

@@ -64,6 +64,13 @@ struct Snapshot
 /// One number per node, by field; all of one length.
 using Columns = std::array<std::span<double const>, kNumFields>;
 
+/// A number of each node, removed ones too.
+struct Column
+{
+    Field field;
+    std::span<double const> values;
+};
+
 /// The state of all nodes, with what decisions derive from it kept up to date.
 /// Decisions cost what search.hpp says, changes to a node O(log nodes). Values are
 /// checked where they enter, in Python. Safe for use from several threads: each
@@ -102,14 +109,24 @@ public:
                     std::span<std::int64_t> chosen,
                     std::span<Ticket> tickets);
 
+    /// Takes a task's CPU, memory and a running-task slot on a node where something
+    /// else has placed it, room or not. Throws std::out_of_range where there is none.
+    Ticket reserve(std::size_t index, Task const &task);
+
     /// Gives back what was reserved and moves the node's avg_time_ms towards
-    /// elapsed_ms; a node without history takes elapsed_ms as it is. Where the node was
-    /// removed meanwhile, that is all. Throws std::invalid_argument, and changes
-    /// nothing, for a ticket that is unknown or was completed before.
-    void complete(Ticket ticket, double elapsed_ms);
+    /// elapsed_ms, where that is given; a node without history takes elapsed_ms as it
+    /// is. Where the node was removed meanwhile, that is all. Throws
+    /// std::invalid_argument, and changes nothing, for a ticket that is unknown or was
+    /// completed before.
+    void complete(Ticket ticket, std::optional<double> elapsed_ms);
 
     /// Sets one value of one node. Throws std::out_of_range where there is none.
     void set(std::size_t index, Field field, double value);
+
+    /// Sets some values of all nodes, a column a field, in one pass; removed nodes keep
+    /// theirs. Throws std::invalid_argument, and changes nothing, where a column is not
+    /// as long as the table.
+    void set_all(std::vector<Column> const &columns);
 
     /// Takes up a node; its index is one above the last, whatever was removed.
     std::size_t add(Node const &node);

@@ -15,6 +15,7 @@ from carbonedge.cli.nodes import nodes
 from carbonedge.cli.paper import paper
 from carbonedge.cli.plan import plan
 from carbonedge.cli.profile import profile
+from carbonedge.cli.replay import replay
 from carbonedge.cli.report import report
 from carbonedge.cli.run import run
 from carbonedge.cli.schedule import schedule
@@ -46,7 +47,7 @@ def cli() -> None:
 
 for command in (
     *(demo, run, plan, profile, split, verify, schedule, sweep, nodes),
-    *(cluster, top, meters, intensity, report, paper),
+    *(cluster, top, meters, intensity, report, paper, replay),
 ):
     cli.add_command(command)
 

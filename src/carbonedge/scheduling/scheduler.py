@@ -207,16 +207,38 @@ class Scheduler:
             raise _infeasible(self._table, self._names, task, self._limits)
         return decision  # type: ignore[no-any-return]  # of the type given to the table
 
-    def complete(self, decision: Decision | int, elapsed_ms: float) -> None:
+    def reserve(self, name: str, task: Task) -> int:
+        """Take up a task that something else has placed on a node, such as a scheduler of
+        another process: its CPU, its memory and a slot, whether they are free or not.
+
+        Returns
+        -------
+        int
+            A ticket, with which to `complete` it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such node.
+        """
+        indices = self._indices
+        index = self._position(name) if indices is None else indices.get(name, NOWHERE)
+        try:
+            return self._table.reserve(index, task.cpu_cores, task.memory_mb)
+        except IndexError:
+            raise self._unknown(name) from None
+
+    def complete(self, decision: Decision | int, elapsed_ms: float | None) -> None:
         """Free what a decision reserved and learn from the time its task took.
 
         Parameters
         ----------
         decision
-            From `schedule`, or a ticket from `schedule_many`; once. Its node may have
-            been removed meanwhile.
+            From `schedule`, or a ticket from `schedule_many` or `reserve`; once. Its node
+            may have been removed meanwhile.
         elapsed_ms
-            Moves the node's mean time towards itself by `smoothing`.
+            Moves the node's mean time towards itself by `smoothing`; ``None`` where the
+            time teaches nothing, as of a task that failed.
 
         Raises
         ------
@@ -232,7 +254,9 @@ class Scheduler:
             ticket = identity("the ticket", decision)
             # None is beyond 64 bits, and the core takes no others.
             ticket = ticket if 0 < ticket < 2**64 else 0
-        self._table.complete(ticket, non_negative("elapsed_ms", elapsed_ms))
+        if elapsed_ms is not None:
+            elapsed_ms = non_negative("elapsed_ms", elapsed_ms)
+        self._table.complete(ticket, elapsed_ms)
 
     def update(self, name: str, **state: float) -> None:
         """Set numbers of a node that have changed.
@@ -266,6 +290,44 @@ class Scheduler:
                 self._set(index, PLACES[field], value)
         except IndexError:
             raise self._unknown(name) from None
+
+    def update_many(self, **state: ArrayLike) -> None:
+        """Set numbers of all nodes at once; other threads run meanwhile.
+
+        Parameters
+        ----------
+        state
+            Any that `update` takes: arrays of shape [nodes], by position, or a number for
+            all. What stands at the position of a removed node counts for nothing.
+
+        Raises
+        ------
+        ValueError
+            If there is no such number, an array is of another shape, or a value is out of its
+            range. Nothing changes.
+        TypeError
+            If an array holds anything but real numbers.
+        """
+        columns = [self._column(field, values) for field, values in state.items()]
+        self._table.set_all([PLACES[field] for field in state], columns)
+
+    def _column(self, field: str, values: ArrayLike) -> NDArray[np.float64]:
+        if field not in UPDATABLE:
+            raise ValueError(f"{field!r} cannot be updated: give any of {', '.join(UPDATABLE)}")
+        column = real_numbers(field, values).astype(np.float64)
+        if column.ndim == 0:
+            column = np.full(len(self), column)
+        if column.shape != (len(self),):
+            raise ValueError(
+                f"{field} has shape {column.shape} and there are {len(self)} nodes: "
+                "give a number, or one for each"
+            )
+        low, high = UPDATABLE[field]
+        wrong = ~((column >= low) & (column <= high))
+        if wrong.any():
+            index = int(np.argmax(wrong))
+            NODE_RULES[field](f"{field}[{index}]", float(column[index]))
+        return column
 
     def add(self, node: Node) -> int:
         """Take up a node; returns its position, one above the last.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonedge._kernels import CPU_QUANTA_PER_CORE, FIELDS, MEMORY_QUANTA_PER_MB
-from carbonedge._validation import fraction, identity
+from carbonedge._validation import LARGEST, fraction, identity
 from carbonedge.scheduling.columns import checked_columns, checked_names, real_numbers
 from carbonedge.scheduling.weights import Weights
 
@@ -129,30 +129,20 @@ def _checked_reservations(
 ) -> list[Held]:
     slots = columns["parallelism"]
     running = np.zeros(len(slots))
-    cpu, memory = np.zeros(len(slots)), np.zeros(len(slots))
     result = [_checked_reservation(number, held) for number, held in enumerate(reservations)]
-    for ticket, index, held_cpu, held_memory in result:
+    for ticket, index, *_ in result:
         if index >= len(slots) or (index >= 0 and slots[index] == 0):
             raise ValueError(f"the reservation of ticket {ticket} names no node, but {index}")
         if index >= 0:
             running[index] += 1
-            cpu[index] += held_cpu
-            memory[index] += held_memory
-    most_cpu = np.rint(columns["cpu_cores"] * CPU_QUANTA_PER_CORE)
-    most_memory = np.rint(columns["memory_mb"] * MEMORY_QUANTA_PER_MB)
-    for what, reserved, most in (
-        ("tasks", running, columns["running_tasks"]),
-        ("billionths of a core", cpu, most_cpu),
-        ("bytes", memory, most_memory),
-    ):
-        # Sums of the largest are rounded.
-        beyond = reserved > most * (1 + 1e-9)
-        if beyond.any():
-            index = int(np.argmax(beyond))
-            raise ValueError(
-                f"node {index} has {reserved[index]:g} {what} reserved, more than its "
-                f"{most[index]:g}"
-            )
+    # CPU and memory may be beyond what a node has, where others placed the tasks.
+    beyond = running > columns["running_tasks"]
+    if beyond.any():
+        index = int(np.argmax(beyond))
+        raise ValueError(
+            f"node {index} has {running[index]:g} tasks reserved, more than its "
+            f"{columns['running_tasks'][index]:g}"
+        )
     # The core keeps a reservation in the slot that the lower half of its ticket names.
     tickets = [ticket for ticket, *_ in result if ticket]
     if len({ticket % 2**32 for ticket in tickets}) < len(tickets):
@@ -171,12 +161,19 @@ def _checked_reservation(number: int, held: Any) -> Held:
     if index < -1:
         raise ValueError(f"{what} names no node, but {index}")
     cpu, memory = held[2:]
-    return ticket, index, _quanta(what, cpu), _quanta(what, memory)
+    return (
+        ticket,
+        index,
+        _quanta(what, cpu, CPU_QUANTA_PER_CORE),
+        _quanta(what, memory, MEMORY_QUANTA_PER_MB),
+    )
 
 
-def _quanta(what: str, amount: Any) -> float:
+def _quanta(what: str, amount: Any, per_unit: float) -> float:
     if isinstance(amount, bool) or not isinstance(amount, int | float):
         raise TypeError(f"{what} holds {amount!r}: give a number")
     if not 0 <= amount < math.inf or amount != math.floor(amount):
         raise ValueError(f"{what} holds {amount!r}: give a whole number, 0 or above")
+    if amount > LARGEST * per_unit * (1 + 1e-9):  # sums of the largest are rounded
+        raise ValueError(f"{what} holds {amount!r}: no task needs so much")
     return float(amount)
