@@ -69,17 +69,13 @@ def make(
     found: dict[str, list[str]] = {node: [] for node in limits}
     unified = [one for one in (CPU, MEMORY) if not groups(one, root)]
     try:
-        for controller in (one for one in (CPU, MEMORY) if one not in unified):
+        for controller in (one for one in _controllers(root) if one not in unified):
             # The first is the one that this process is in.
             outer = next(iter(groups(controller, root).values()))
             for number, (node, its) in enumerate(limits.items()):
                 folder = _new(outer / f"{name}-{number}", noting)
                 _WRITERS[controller](folder, its)
                 found[node].append(str(folder))
-        counting, limiting = (list(groups(one, root).values())[:1] for one in (COUNTING, CPU))
-        if counting and limiting and not counting[0].samefile(limiting[0]):
-            for number, node in enumerate(limits):
-                found[node].append(str(_new(counting[0] / f"{name}-{number}", noting)))
         if unified:
             outer = _with_controllers(unified, root, noting)
             for number, (node, its) in enumerate(limits.items()):
@@ -176,6 +172,14 @@ def _with_controllers(
     raise refusals[0]
 
 
+def _controllers(root: Path) -> tuple[str, ...]:
+    """Those that limit, and the one that counts where it is apart from that of CPU time."""
+    counting, limiting = groups(COUNTING, root), groups(CPU, root)
+    if not counting or set(counting.values()) == set(limiting.values()):
+        return (CPU, MEMORY)
+    return (CPU, MEMORY, COUNTING)
+
+
 def _new(folder: Path, noting: Callable[[Sequence[str]], None]) -> Path:
     noting(("group", str(folder)))
     folder.mkdir()
@@ -204,7 +208,11 @@ def _limit_memory_unified(folder: Path, limits: Limits) -> None:
         _write(folder / "memory.swap.max", "0")
 
 
-_WRITERS = {CPU: _limit_cpu, MEMORY: _limit_memory}
+def _limit_nothing(folder: Path, limits: Limits) -> None:
+    """It only counts."""
+
+
+_WRITERS = {CPU: _limit_cpu, MEMORY: _limit_memory, COUNTING: _limit_nothing}
 _UNIFIED_WRITERS = {CPU: _limit_cpu_unified, MEMORY: _limit_memory_unified}
 
 
