@@ -86,6 +86,19 @@ def test_the_front_is_never_beaten_as_predicted(model: ModelResult) -> None:
         assert target.excess >= -1e-9
 
 
+def test_other_work_shows_in_the_load_of_its_node_alone(
+    model: ModelResult, result: PaperResult
+) -> None:
+    assert model.loaded is not None
+    assert [one.routing.name for one in model.loaded.routed] == [
+        *("node-high", "node-green", "balanced", "balanced")
+    ]
+    if result.throttled:
+        load = dict(model.loaded.load)
+        assert 0.1 < load.pop("node-high") < 0.7
+        assert max(load.values()) < 0.3
+
+
 def test_every_target_has_a_plan_that_was_run(model: ModelResult) -> None:
     tried = {one.plan.identity for one in model.tried}
     assert {target.plan.identity for target in model.targets} == tried

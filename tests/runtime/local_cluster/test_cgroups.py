@@ -80,6 +80,26 @@ def test_version_1_has_a_group_of_each_node_beneath_both_of_this_process(version
     assert len(notes) == 4
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_version_1_counts_each_nodes_cpu_time_too(version_1: Path, apart: bool) -> None:
+    """Else nobody could tell its load."""
+    mounts, memberships = (version_1 / "proc/self" / name for name in ("mountinfo", "cgroup"))
+    if apart:
+        mounts.write_text(
+            mounts.read_text() + "33 20 0:4 / /cg/cpuacct rw - cgroup cgroup rw,cpuacct\n"
+        )
+        memberships.write_text("4:cpuacct:/mine\n" + memberships.read_text())
+        (version_1 / "cg/cpuacct/mine").mkdir(parents=True)
+    else:
+        for file in (mounts, memberships):
+            file.write_text(file.read_text().replace("rw,cpu\n", "rw,cpu,cpuacct\n"))
+        memberships.write_text(memberships.read_text().replace(":cpu:", ":cpu,cpuacct:"))
+    made = cgroups.make("ce-x", LIMITS, noting=lambda _: None, root=version_1)
+    folders = [str(Path(one).relative_to(version_1 / "cg")) for one in made[NODES[0].name]]
+    counted = ["cpuacct/mine/ce-x-0"] if apart else []
+    assert folders == ["cpu/mine/ce-x-0", "memory/its/own/ce-x-0", *counted]
+
+
 def test_version_2_has_them_where_the_controllers_are(version_2: Path) -> None:
     notes: list[Sequence[str]] = []
     files = written(version_2, notes)
