@@ -16,8 +16,8 @@ FIGURES_OF_BUSY = ["0.53", "22307", "11", "33.2", "128.03", "10.376", "380", "3.
 SILENT = Activity("5e55", "node-green", "it has not answered within 1 s")
 
 
-def shown(*nodes: Activity, width: int) -> list[str]:
-    survey = Survey(0.0, "head:6379", nodes, 33.25, 10.376, 3.97e-05)
+def shown(*nodes: Activity, width: int, time_source: str | None = None) -> list[str]:
+    survey = Survey(0.0, "head:6379", nodes, 33.25, 10.376, 3.97e-05, time_source)
     console = Console(file=io.StringIO(), width=width)
     console.print(survey_view(survey))
     return console.file.getvalue().splitlines()  # type: ignore[attr-defined,no-any-return]
@@ -37,6 +37,12 @@ def test_a_narrow_terminal_shows_fewer_figures_and_none_of_them_cut_short(width:
     assert (count == len(FIGURES)) == ("In a wider terminal" not in rest)
     if width >= 80:
         assert count == len(FIGURES)
+
+
+def test_nodes_of_a_local_cluster_are_said_to_be_emulated() -> None:
+    said = "Nodes are emulated; times are measured somehow."
+    assert said in shown(BUSY, width=100, time_source="measured somehow")
+    assert "emulated" not in " ".join(shown(BUSY, width=100))
 
 
 def test_sessions_are_told_apart_where_there_are_several() -> None:

@@ -271,8 +271,13 @@ def test_without_the_rights_it_runs_unthrottled_and_says_so(
         assert (local.throttled, local.why) == (False, "/cg/cpu: Permission denied")
         with session(local) as open_session:
             open_session.run(None, FEED)
-            footprint = open_session.footprint
             survey = look(local)
+        left_open = session(local)
+        left_open.run(None, FEED)
+    with pytest.raises(CarbonEdgeError, match="the session was closed"):
+        left_open.run(None, FEED)
+    assert not sys.modules["ray"].is_initialized()
+    footprint = left_open.footprint
     said = "measured on one machine for all nodes, unthrottled (/cg/cpu: Permission denied)"
     assert footprint.method == "emulated"
     assert footprint.time_source == survey.time_source == said

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from carbonedge.cluster import Cluster
 from carbonedge.runtime.local_cluster.down import remove
 from carbonedge.runtime.local_cluster.record import MARK, Record, locked
 from carbonedge.runtime.local_cluster.up import bring_up
+from carbonedge.runtime.ray.connection import leave
 
 __all__ = ["LocalCluster"]
 
@@ -49,8 +49,8 @@ class LocalCluster:
 
     Notes
     -----
-    It goes as ``with`` is left, also by an error or Ctrl-C. If this process is killed, `down`
-    removes what it left.
+    It goes as ``with`` is left, also by an error or Ctrl-C, and sessions of this process that use
+    it are closed before. If this process is killed, `down` removes what it left.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -72,14 +72,7 @@ class LocalCluster:
         trace: TracebackType | None,
     ) -> None:
         assert self._record is not None, "it was entered"
-        _disconnect(self.address)
+        leave(self.address)
         with locked():
             remove(self._record.folder)
             os.close(self._lock)
-
-
-def _disconnect(address: str) -> None:
-    """Leave a Ray that goes: it ends whoever does not."""
-    ray: Any = sys.modules.get("ray")
-    if ray and ray.is_initialized() and ray.get_runtime_context().gcs_address == address:
-        ray.shutdown()

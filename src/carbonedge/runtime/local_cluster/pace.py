@@ -11,7 +11,8 @@ __all__ = ["Pace"]
 
 
 class Pace:
-    """Holds threads to a share of a core, all together. Safe for threads.
+    """Holds threads to a share of a core, all together. Safe for threads. What they let others
+    do for them, as ONNX Runtime does with more than one thread, is held by the quota alone.
 
     A quota alone does not: a node that has rested is given the quota of a period at full speed
     at once, and may go on until the next tick of the kernel. At 0.4 cores an inference of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -15,6 +16,7 @@ from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import (
     Record,
     found,
+    held,
     locked,
     new_folder,
     note,
@@ -22,6 +24,8 @@ from carbonedge.runtime.local_cluster.record import (
 )
 
 __all__ = ["bring_up", "up"]
+
+logger = logging.getLogger(__name__)
 
 TOKEN_BYTES = 16
 
@@ -53,6 +57,13 @@ def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
     """
     head.check()
     limits = {node.name: Limits.of(node) for node in cluster.nodes}
+    cores = os.cpu_count() or 1
+    for node in cluster.nodes:
+        if node.cpu_cores > cores:
+            logger.warning(
+                "node %r has %g cpu_cores and this machine %d: it is slower than it should be",
+                *(node.name, node.cpu_cores, cores),
+            )
     with locked() as within:
         if kept:
             _check_none(within)
@@ -86,8 +97,12 @@ def _check_none(within: Path) -> None:
         if record.kept:
             names = ", ".join(node.name for node in record.cluster.nodes)
             where = "is left of one that ended"
-            if processes.living(folder):
-                where = f"is up at {record.address}" if record.address else "is coming up"
+            if (lock := held(folder)) is None:
+                where = "is coming up"
+            else:
+                os.close(lock)
+                if record.address and processes.living(folder):
+                    where = f"is up at {record.address}"
             raise ClusterError(
                 f"a local cluster of {names} {where}: take it down first, by `carbonedge cluster "
                 "down`"

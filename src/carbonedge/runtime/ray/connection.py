@@ -8,10 +8,13 @@ import logging
 import os
 import shlex
 import socket
+import sys
 import threading
 import uuid
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from types import ModuleType
+from typing import Any
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
@@ -22,6 +25,7 @@ __all__ = [
     "NAMESPACE",
     "Connection",
     "import_ray",
+    "leave",
     "resource",
     "start_line",
     "worker_name",
@@ -49,6 +53,7 @@ _given: str | None = None
 """The address that they gave: Ray may know itself by another."""
 _access = contextlib.ExitStack()
 """What lets them in there."""
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
 
 
 def import_ray() -> ModuleType:
@@ -76,6 +81,18 @@ def start_line(node: str, address: str) -> str:
     """What makes a machine a node of a Ray cluster."""
     resources = shlex.quote(json.dumps({resource(node): 1}, ensure_ascii=False))
     return f"ray start --address={address} --resources={resources}"
+
+
+def leave(address: str) -> None:
+    """Close all that use the Ray at an address, which is about to go: it ends processes that do
+    not leave it, and whoever asks Ray when it is gone starts another one.
+    """
+    for connection in list(_open):
+        if connection.address == address:
+            connection.user_close()
+    ray: Any = sys.modules.get("ray")
+    if ray and ray.is_initialized() and ray.get_runtime_context().gcs_address == address:
+        ray.shutdown()
 
 
 def worker_name(session: str, node: str) -> str:
@@ -107,6 +124,8 @@ class Connection:
         Whether workers are on this machine, all of them, whatever it offers.
     address
         Of this Ray.
+    user_close
+        Closes what uses this connection, and that with it.
 
     Raises
     ------
@@ -132,6 +151,8 @@ class Connection:
                 self._connect(address)
             _users += self._counted
             self.address: str = self.ray.get_runtime_context().gcs_address
+            self.user_close: Callable[[], None] = self.close
+            _open.add(self)
 
     def check_nodes(self, nodes: Iterable[str]) -> None:
         """See that any of them has a machine now.
@@ -155,6 +176,7 @@ class Connection:
     def close(self) -> None:
         """Leave Ray, and stop it where it was started here and nobody else needs it."""
         global _users
+        _open.discard(self)
         with _lock:
             if self._counted:
                 self._counted = False

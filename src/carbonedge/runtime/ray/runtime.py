@@ -104,6 +104,7 @@ class RayRuntime:
         self._closing = threading.Lock()
         self._closed = False
         self._connection = connection = Connection(address)
+        connection.user_close = self.close
         self._ray = connection.ray
         self._local = connection.local
         self._observed = Observed(self._cluster, costs, scaled=self._local)
