@@ -147,6 +147,8 @@ def test_the_report_is_saved_as_json_and_as_a_page_that_stands_alone(
     document = json.loads(Path("some/report/replay.json").read_text())
     _, printed, _ = call(capsys, *FEW, "--json")
     assert document == json.loads(printed)
+    assert document["settings"]["requests_per_hour"] == 1
+    assert document["settings"]["trace"] == "traces"
     page = Page(Path("some/report/replay.html").read_text(encoding="utf-8"))
     tags = [tag for tag, _ in page.elements]
     assert tags.count("svg") == 4
