@@ -147,6 +147,8 @@ def test_the_report_is_saved_as_json_and_as_a_page_that_stands_alone(
     document = json.loads(Path("some/report/replay.json").read_text())
     _, printed, _ = call(capsys, *FEW, "--json")
     assert document == json.loads(printed)
+    assert document["settings"]["requests_per_hour"] == 1
+    assert document["settings"]["trace"] == "traces"
     page = Page(Path("some/report/replay.html").read_text(encoding="utf-8"))
     tags = [tag for tag, _ in page.elements]
     assert tags.count("svg") == 4
@@ -213,7 +215,8 @@ def test_one_request_on_one_node_is_told_too(capsys: pytest.CaptureFixture[str])
 def test_capacity_that_is_short_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     window = ("--until", "2022-01-01T00:01")
     _, out, _ = call(capsys, *REPLAY, "--requests-per-hour", "100000", *window)
-    assert "Capacity was short at times: under " in out
+    assert "Requests waited for a slot or for room, the longest and the least: under " in out
+    assert "Capacity was ample" not in out
 
 
 def test_other_commands_read_a_cluster_file_that_tells_of_zones(

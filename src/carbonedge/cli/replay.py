@@ -34,6 +34,9 @@ from carbonedge.scheduling import Task
 
 __all__ = ["replay"]
 
+OF_THE_OUTPUT = ("as_json", "by", "folder")
+"""Options that change nothing of what is found."""
+
 
 def _moment(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
     """Seconds since 1970 of ISO 8601, in UTC unless it says otherwise."""
@@ -204,7 +207,9 @@ def replay(
             advance=advance,
         )
     took_s = time.perf_counter() - began_s
-    document = {"seed": seed, "trace": trace, "cluster": cluster_path, **found.to_dict()}
+    given = click.get_current_context().params
+    settings = {name: value for name, value in given.items() if name not in OF_THE_OUTPUT}
+    document = {"settings": settings, **found.to_dict()}
     text = json.dumps(document, indent=2)
     if folder is not None:
         page = replay_page(found)

@@ -174,15 +174,17 @@ def notes(replay: Replay) -> Iterator[str]:
             f"{missing:,} values of the traces are missing: policies saw the last one known, and "
             "grams are counted on the straight line between its neighbours."
         )
-    busiest = max(replay.policies, key=lambda result: result.waited_mean_ms)
-    if busiest.waited:
-        yield (
-            f"Capacity was short at times: under {busiest.name}, {percent(busiest.waited / replay.requests)} "
-            f"of the requests waited, {number(busiest.waited_mean_ms)} ms on average over all, the "
-            f"longest {number(busiest.waited_longest_ms)} ms."
-        )
-    else:
+    by_wait = sorted(replay.policies, key=lambda result: result.waited_mean_ms)
+    if not by_wait[-1].waited:
         yield "Capacity was ample: no request waited under any policy."
+        return
+    said = [
+        f"under {result.name} {percent(result.waited / replay.requests)} of the requests, "
+        f"{number(result.waited_mean_ms)} ms on average over all, the longest "
+        f"{number(result.waited_longest_ms)} ms"
+        for result in (by_wait[-1], *by_wait[:-1][:1])
+    ]
+    yield f"Requests waited for a slot or for room, the longest and the least: {'; '.join(said)}."
 
 
 def percent(share: float) -> str:

@@ -183,14 +183,28 @@ def test_intensities_are_known_late_and_counted_as_they_were() -> None:
     grid = made_up_grids.grid(values)
     arrivals = Arrivals(np.array([2.5, 3.5, 4.5]) * 3.6e6, np.zeros(3, int), np.ones(3))
     window_s = (float(grid.start_s), float(grid.stop_s))
-    found = replay(fleet, grid, arrivals, window_s, policies=["constrained"], slo_ms=500.0)
-    (constrained,) = found.policies
+    names = ["constrained", "always-cleanest"]
+    found = replay(fleet, grid, arrivals, window_s, policies=names, slo_ms=500.0)
+    constrained, cleanest = found.policies
+    assert cleanest.emissions_g == constrained.emissions_g
     per_request = 3.0 / 3.6e6
     assert constrained.zone_use["A"] == pytest.approx(2 / 3)
     assert constrained.emissions_g == pytest.approx((300 + 500 + 300) * per_request)
     assert found.oracle.emissions_g == pytest.approx((300 + 300 + 300) * per_request)
     assert constrained.regret == pytest.approx(200 / 900)
     assert [zone.missing for zone in found.zones] == [2, 0]
+
+
+@pytest.mark.parametrize(("slo_ms", "misses"), [(105.0, 0), (104.9999, 1)])
+def test_an_answer_on_the_dot_is_no_miss(slo_ms: float, misses: int) -> None:
+    fleet = made_up_grids.fleet(node("A"), node("B", "faster", avg_time_ms=1.0))
+    grid = made_up_grids.grid({"A": [100], "B": [100]})
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    found = replay(
+        fleet, grid, arrivals, window_s, policies=["always-nearest"], slo_ms=slo_ms, task=Task()
+    )
+    assert found.policies[0].misses == misses
 
 
 def test_progress_is_told_of_the_oracle_and_each_policy() -> None:

@@ -118,6 +118,15 @@ def test_work_is_held_back_for_a_cleaner_hour_that_the_slo_reaches() -> None:
     assert [best.latency_ms.item() for best in (tight, half, wide)] == [100, 200, 250]
 
 
+def test_work_is_held_back_until_it_ends_with_a_clean_hour() -> None:
+    fleet = made_up_grids.fleet(node("A", network_latency_ms=0.0, avg_time_ms=15_000.0))
+    grid = made_up_grids.grid({"A": [500, 500, 100, 900]}, step_s=10)
+    oracle = Oracle(fleet, grid, one_request(0.0), Accounts(fleet, grid))
+    (best,) = oracle.best([np.array([40_000.0])])
+    assert best.latency_ms.item() == 30_000
+    assert best.emissions_g.item() == pytest.approx(30 * (5 * 500 + 10 * 100) / 3.6e6)
+
+
 def test_where_no_node_is_in_time_the_fastest_counts() -> None:
     fleet = made_up_grids.fleet(
         node("A", "slow", power_w=1.0, avg_time_ms=500.0), node("A", "fast", power_w=90.0)

@@ -184,8 +184,9 @@ class Oracle:
         limit_ms: Floats,
         latency_ms: Floats,
     ) -> None:
-        """Try later starts. Emissions are piecewise linear in the start, so the least are at the
-        last one possible, or where a slice of time begins at the start or at the end of work.
+        """Try later starts. Emissions are piecewise linear in the start, so the least are where a
+        slice of time begins at the start or at the end of work; or at the last start possible, which
+        stands for what is later.
         """
         last_ms = first_ms + np.maximum(limit_ms - latency_ms, 0.0)
         borders = self._accounts.slot(last_ms + service_ms) - self._accounts.slot(first_ms)
@@ -199,7 +200,7 @@ class Oracle:
         for border in range(1, int(borders[some].max()) + 1):
             at_ms = (begins + border).astype(np.float64) * self._step_ms
             starts += [at_ms - lasts, at_ms]
-        for start in (*starts, last):
+        for start in starts:
             start_ms = np.clip(start, first, last)
             grams = self._accounts.emissions_g(alike, start_ms, lasts)
             better = grams < best.emissions_g[some]
