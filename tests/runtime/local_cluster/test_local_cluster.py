@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
 import onnxruntime
 import psutil
@@ -31,6 +30,7 @@ from local_clusters import (
 from onnx import ModelProto, TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor
 from onnx.helper import make_tensor_value_info as value
+from remote import A_THEN_B, FEED, MODEL
 
 from carbonedge import (
     CarbonEdgeError,
@@ -43,7 +43,7 @@ from carbonedge import (
 )
 from carbonedge.carbon.report import report
 from carbonedge.planning import OperatorCosts
-from carbonedge.runtime import LocalCluster
+from carbonedge.runtime import Listening, LocalCluster
 from carbonedge.runtime.local_cluster import cgroups
 from carbonedge.runtime.local_cluster.down import down
 from carbonedge.runtime.local_cluster.record import Record, found
@@ -52,10 +52,9 @@ from carbonedge.runtime.local_cluster.up import up
 from carbonedge.runtime.ray.connection import Connection
 from carbonedge.runtime.ray.survey import Survey, Surveyor
 
-MODEL = models.layers()
-FEED = {"x": np.linspace(-1, 1, models.WIDTH, dtype=np.float32).reshape(1, -1)}
 MEASURED = "measured under each node's CPU quota, on one machine"
 WITHIN_S = 60.0
+QUICKLY = Listening(every_s=0.3)
 OWNER = """
 import sys, local_clusters
 from carbonedge.runtime import LocalCluster
@@ -73,9 +72,6 @@ up(local_clusters.CLUSTER)
 def plan(*stages: tuple[str, int, int], memory_mb: float = 1.0) -> Plan:
     made = tuple(Stage(*stage, 0.01, 0.001, 1e-6, memory_mb) for stage in stages)
     return Plan(made, (), 0.01, 0.001, 1e-6, 100.0, True, 0.0, "latency", "measured")
-
-
-A_THEN_B = plan(("a", 0, 4), ("b", 4, 8))
 
 
 def ones() -> ModelProto:
@@ -133,7 +129,7 @@ def local(folder: Path) -> Iterator[LocalCluster]:
 
 
 def session(local: LocalCluster, model: Any = MODEL, **arguments: Any) -> InferenceSession:
-    chosen = {"plan": A_THEN_B, "adaptation": None} | arguments
+    chosen = {"plan": A_THEN_B, "adaptation": None, "listening": QUICKLY} | arguments
     return InferenceSession(model, CLUSTER, runtime="ray", address=local.address, **chosen)
 
 
@@ -269,11 +265,9 @@ def test_without_the_rights_it_runs_unthrottled_and_says_so(
     monkeypatch.setattr(cgroups, "make", refused)
     with LocalCluster(CLUSTER) as local:
         assert (local.throttled, local.why) == (False, "/cg/cpu: Permission denied")
-        with session(local) as open_session:
-            open_session.run(None, FEED)
-            survey = look(local)
         left_open = session(local)
         left_open.run(None, FEED)
+        survey = look(local)
     with pytest.raises(CarbonEdgeError, match="the session was closed"):
         left_open.run(None, FEED)
     assert not sys.modules["ray"].is_initialized()
