@@ -170,7 +170,6 @@ def test_every_report_says_how_nodes_were_emulated(local: LocalCluster, tmp_path
         for footprint in (one, open_session.footprint):
             assert footprint.method == "emulated"
             assert footprint.time_source == MEASURED
-            # No meter of this machine counts for its nodes.
             assert footprint.energy_source.startswith("node power x time")
             assert "CPU quota" in footprint.energy_source
     assert survey.time_source == MEASURED
@@ -186,12 +185,14 @@ def test_a_session_of_a_single_node_is_emulated_too(
     before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     alone = Cluster([dataclasses.replace(CLUSTER.nodes[0], cpu_cores=0.9)])
     with InferenceSession(
-        MODEL, alone, runtime="ray", address=local.address, adaptation=None
+        MODEL, alone, runtime="ray", address=local.address, adaptation=None, meter="model"
     ) as open_session:
         assert os.environ["RAY_AUTH_TOKEN"] != before["RAY_AUTH_TOKEN"]
         open_session.run(None, FEED)
         assert open_session.footprint.method == "emulated"
         assert open_session.footprint.time_source == MEASURED
+        # No meter of this machine counts for one of its nodes.
+        assert open_session.footprint.energy_source.startswith("node power x time")
     assert {name: os.environ.get(name) for name in before} == before
     assert "has 0.9 cpu_cores and 300 MB in this cluster, and 0.5 and 300" in caplog.text
 
