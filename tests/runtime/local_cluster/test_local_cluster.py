@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import models
 import numpy as np
 import onnxruntime
 import psutil
@@ -31,6 +30,7 @@ from local_clusters import (
 from onnx import ModelProto, TensorProto
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor
 from onnx.helper import make_tensor_value_info as value
+from remote import A_THEN_B, FEED, MODEL
 
 from carbonedge import (
     CarbonEdgeError,
@@ -43,7 +43,7 @@ from carbonedge import (
 )
 from carbonedge.carbon.report import report
 from carbonedge.planning import OperatorCosts
-from carbonedge.runtime import LocalCluster
+from carbonedge.runtime import Listening, LocalCluster
 from carbonedge.runtime.local_cluster import cgroups
 from carbonedge.runtime.local_cluster.down import down
 from carbonedge.runtime.local_cluster.record import Record, found
@@ -52,10 +52,9 @@ from carbonedge.runtime.local_cluster.up import up
 from carbonedge.runtime.ray.connection import Connection
 from carbonedge.runtime.ray.survey import Survey, Surveyor
 
-MODEL = models.layers()
-FEED = {"x": np.linspace(-1, 1, models.WIDTH, dtype=np.float32).reshape(1, -1)}
 MEASURED = "measured under each node's CPU quota, on one machine"
 WITHIN_S = 60.0
+QUICKLY = Listening(every_s=0.3)
 OWNER = """
 import sys, local_clusters
 from carbonedge.runtime import LocalCluster
@@ -73,9 +72,6 @@ up(local_clusters.CLUSTER)
 def plan(*stages: tuple[str, int, int], memory_mb: float = 1.0) -> Plan:
     made = tuple(Stage(*stage, 0.01, 0.001, 1e-6, memory_mb) for stage in stages)
     return Plan(made, (), 0.01, 0.001, 1e-6, 100.0, True, 0.0, "latency", "measured")
-
-
-A_THEN_B = plan(("a", 0, 4), ("b", 4, 8))
 
 
 def ones() -> ModelProto:
@@ -133,7 +129,7 @@ def local(folder: Path) -> Iterator[LocalCluster]:
 
 
 def session(local: LocalCluster, model: Any = MODEL, **arguments: Any) -> InferenceSession:
-    chosen = {"plan": A_THEN_B, "adaptation": None} | arguments
+    chosen = {"plan": A_THEN_B, "adaptation": None, "listening": QUICKLY} | arguments
     return InferenceSession(model, CLUSTER, runtime="ray", address=local.address, **chosen)
 
 
@@ -174,7 +170,6 @@ def test_every_report_says_how_nodes_were_emulated(local: LocalCluster, tmp_path
         for footprint in (one, open_session.footprint):
             assert footprint.method == "emulated"
             assert footprint.time_source == MEASURED
-            # No meter of this machine counts for its nodes.
             assert footprint.energy_source.startswith("node power x time")
             assert "CPU quota" in footprint.energy_source
     assert survey.time_source == MEASURED
@@ -190,12 +185,14 @@ def test_a_session_of_a_single_node_is_emulated_too(
     before = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     alone = Cluster([dataclasses.replace(CLUSTER.nodes[0], cpu_cores=0.9)])
     with InferenceSession(
-        MODEL, alone, runtime="ray", address=local.address, adaptation=None
+        MODEL, alone, runtime="ray", address=local.address, adaptation=None, meter="model"
     ) as open_session:
         assert os.environ["RAY_AUTH_TOKEN"] != before["RAY_AUTH_TOKEN"]
         open_session.run(None, FEED)
         assert open_session.footprint.method == "emulated"
         assert open_session.footprint.time_source == MEASURED
+        # No meter of this machine counts for one of its nodes.
+        assert open_session.footprint.energy_source.startswith("node power x time")
     assert {name: os.environ.get(name) for name in before} == before
     assert "has 0.9 cpu_cores and 300 MB in this cluster, and 0.5 and 300" in caplog.text
 
@@ -269,11 +266,9 @@ def test_without_the_rights_it_runs_unthrottled_and_says_so(
     monkeypatch.setattr(cgroups, "make", refused)
     with LocalCluster(CLUSTER) as local:
         assert (local.throttled, local.why) == (False, "/cg/cpu: Permission denied")
-        with session(local) as open_session:
-            open_session.run(None, FEED)
-            survey = look(local)
         left_open = session(local)
         left_open.run(None, FEED)
+        survey = look(local)
     with pytest.raises(CarbonEdgeError, match="the session was closed"):
         left_open.run(None, FEED)
     assert not sys.modules["ray"].is_initialized()

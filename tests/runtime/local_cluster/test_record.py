@@ -87,9 +87,12 @@ def test_a_run_folder_comes_and_goes_with_what_is_in_it(folder: Path) -> None:
 
 
 def test_a_run_folder_that_others_can_write_to_is_refused(folder: Path) -> None:
+    one = written(address="10.0.0.1:1", kept=True)
     folder.chmod(0o777)
     with pytest.raises(ClusterError, match="can be written to by others"), locked():
         pass
+    assert known(one.address) is None
+    assert known("auto") is None
     folder.chmod(0o700)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -53,11 +54,11 @@ def start(folder: Path, nodes: Iterable[str], token: str) -> str:
         MARK: str(folder),
         # What a worker that is killed leaves goes with the rest.
         "TMPDIR": str(scratch),
-        # Workers are to have the carbonedge that this process has, wherever it was started.
-        "PYTHONPATH": os.pathsep.join(
-            [str(PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ),
     }
+    if str(PACKAGES) != sysconfig.get_path("platlib"):
+        # It is not installed: workers are to have it all the same, wherever this was started.
+        paths = (str(PACKAGES), os.environ.get("PYTHONPATH"))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     resources = {resource(node): 1 for node in nodes}
     command = [
         *(sys.executable, "-m", "ray.scripts.scripts", "start", *OPTIONS),

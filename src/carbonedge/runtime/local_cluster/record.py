@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,7 +144,8 @@ def found(within: Path) -> list[Path]:
 def known(address: str) -> Record | None:
     """The local cluster at an address; for ``"auto"``, the one that was brought up to stay."""
     within = run_folder()
-    for folder in found(within) if within.is_dir() else ():
+    # What others have put there could lead this process to their Ray.
+    for folder in found(within) if within.is_dir() and _is_own(within.lstat()) else ():
         with contextlib.suppress(OSError, ValueError):
             record = Record.read(folder)
             if record.address and (record.kept if address == "auto" else record.address == address):
@@ -175,7 +177,7 @@ def _run_lock(folder: Path) -> int:
             state = os.fstat(lock)
             # Who had it before may have removed it.
             if state.st_nlink and folder.stat().st_ino == state.st_ino:
-                if state.st_uid == os.getuid() and not state.st_mode & 0o022:
+                if _is_own(state):
                     return lock
                 os.close(lock)
                 raise ClusterError(
@@ -183,6 +185,15 @@ def _run_lock(folder: Path) -> int:
                     f"folder in {RUN_FOLDER}"
                 )
             os.close(lock)
+
+
+def _is_own(state: os.stat_result) -> bool:
+    """Whether a folder, and no link to one, is this user's, and nobody else can write to it."""
+    return (
+        stat.S_ISDIR(state.st_mode)
+        and state.st_uid == os.getuid()
+        and not state.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
 
 
 def _lock(folder: Path, *, wait: bool) -> int | None:
