@@ -104,14 +104,13 @@ def _carbon(result: PaperResult) -> Iterator[Conclusion]:
 
 def _plans(result: PaperResult) -> Iterator[Conclusion]:
     for model in result.models:
-        predicted = max(target.excess for target in model.targets)
         run = max(tried.excess for tried in model.tried)
         yield Conclusion(
-            f"{len(model.targets)} latency targets, {model.label}",
-            f"emissions within {MOST_EXCESS_PREDICTED:.0%} of the front predicted, "
-            f"{MOST_EXCESS_RUN:.0%} run",
-            f"{predicted:.2%} and {run:.2%}",
-            predicted <= MOST_EXCESS_PREDICTED and run <= MOST_EXCESS_RUN,
+            f"emissions at {model.asked} latency targets, {len(model.targets)} of them run, "
+            f"{model.label}",
+            f"within {MOST_EXCESS_PREDICTED:.0%} of the front predicted, {MOST_EXCESS_RUN:.0%} run",
+            f"{model.most_excess:.2%} and {run:.2%}",
+            model.most_excess <= MOST_EXCESS_PREDICTED and run <= MOST_EXCESS_RUN,
         )
         latency = max((one.latency_error for one in model.tried), key=abs)
         emissions = max((one.emissions_error for one in model.tried), key=abs)

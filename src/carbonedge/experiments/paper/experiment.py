@@ -40,6 +40,8 @@ from carbonedge.scheduling import MODES, Task, schedule
 __all__ = ["FULL", "QUICK", "Extent", "run_paper"]
 
 SWEEP_STEPS = 101
+ASKED = 201
+"""Latencies along the front that a plan is asked for, of which few are run."""
 REFERENCE = "node-high"
 """The node by whose time the paper's host is compared with this machine."""
 
@@ -195,6 +197,7 @@ def _run_model(
         fitted = as_measured(costs, nodes, means_ms)
         found = compare_with_front(model.graph, cluster, costs=fitted)
         wanted = targets(model, cluster, fitted, found.plans, extent.targets)
+        asked = targets(model, cluster, fitted, found.plans, ASKED)
         tried: dict[str, Tried] = {}
         for target in wanted:
             if target.plan.identity not in tried:
@@ -232,6 +235,8 @@ def _run_model(
         ),
         front=found.plans,
         targets=tuple(wanted),
+        asked=ASKED,
+        most_excess=max(target.excess for target in asked),
         tried=tuple(tried.values()),
         own_speed=_own_speed(model, timed(nodes, means_ms)),
         loaded=under_load,

@@ -49,6 +49,9 @@ class ModelResult:
         Plans that none betters, by rising latency.
     targets
         The plan for each of some latencies along it.
+    asked, most_excess
+        For how many latencies a plan was asked for, and how far the worst was above the front,
+        predicted.
     tried
         Those plans, run.
     own_speed
@@ -67,6 +70,8 @@ class ModelResult:
     routed: tuple[Routed, ...]
     front: tuple[Plan, ...]
     targets: tuple[Target, ...]
+    asked: int
+    most_excess: float
     tried: tuple[Tried, ...]
     own_speed: Mapping[str, str]
     loaded: Loaded | None
