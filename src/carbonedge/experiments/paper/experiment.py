@@ -16,7 +16,7 @@ from carbonedge.experiments.paper.calibration import (
     time_whole,
     timed,
 )
-from carbonedge.experiments.paper.deployed import open_whole
+from carbonedge.experiments.paper.deployed import check_fits, open_whole
 from carbonedge.experiments.paper.load import answer_loaded
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.photos import Photos
@@ -35,6 +35,7 @@ from carbonedge.experiments.sweep import Sweep, sweep_carbon
 from carbonedge.planning import OperatorCosts, operator_costs
 from carbonedge.planning.session import quiet_options
 from carbonedge.runtime.local_cluster.context import LocalCluster
+from carbonedge.runtime.ray.connection import import_ray
 from carbonedge.scheduling import MODES, Task, schedule
 
 __all__ = ["FULL", "QUICK", "Extent", "run_paper"]
@@ -92,9 +93,12 @@ def run_paper(
     CarbonEdgeError
         If Ray is not installed or does not start.
     ModelError
-        If ONNX Runtime cannot run a model.
+        If ONNX Runtime cannot run a model, or it does not fit whole on each node.
     """
+    import_ray()  # said before minutes go by
     nodes = paper_cluster().nodes
+    for model in models:
+        check_fits(model, nodes)
     # Before there is a Ray, whose processes would disturb it.
     costs = []
     for model in models:
