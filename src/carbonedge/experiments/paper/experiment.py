@@ -132,6 +132,7 @@ def run_paper(
         requests=len(photos.tensors),
         repeats=extent.repeats,
         scale=scale,
+        nodes=tuple(nodes),
         links=links,
         scheduling_us=_scheduling_us(models[0], timed(nodes, first_ms)),
         sweeps={"reference": _sweep(nodes, REFERENCE_MS), "measured": _sweep(nodes, first_ms)},

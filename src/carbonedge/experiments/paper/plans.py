@@ -54,12 +54,15 @@ class Tried:
         What it was made for, the first where there are several.
     plan
         The same, predicted from what the whole model took on its nodes between its repeats.
+    whole_ms
+        That, by node.
     latency_ms, energy_j, emissions_g
         As measured, per inference.
     """
 
     target: Target
     plan: Plan
+    whole_ms: Mapping[str, float]
     latency_ms: Estimate
     energy_j: Estimate
     emissions_g: Estimate
@@ -76,7 +79,7 @@ class Tried:
 
     @property
     def excess(self) -> float:
-        """Emissions as measured over the front's, less 1."""
+        """Emissions as measured over the front's, less 1; the front as it would be by `whole_ms`."""
         return (1 + self.emissions_error) * (1 + self.target.excess) - 1
 
 
@@ -133,6 +136,7 @@ def try_plan(
     return Tried(
         target,
         predicted(model, cluster, target.plan, as_measured(costs, cluster.nodes, means_ms)),
+        means_ms,
         estimate(latencies),
         estimate(energies),
         estimate(emissions),

@@ -51,7 +51,7 @@ class Routing:
     name
         Of the row in a table.
     weights
-        Of the scheduler.
+        Of the scheduler; ``None`` where they count for nothing.
     scoring
         Of the scheduler; ``None`` where one node gets every request.
     node
@@ -61,7 +61,7 @@ class Routing:
     """
 
     name: str
-    weights: Weights = MODES["balanced"]
+    weights: Weights | None = None
     scoring: str | None = None
     node: str | None = None
     slo_ms: float | None = None
@@ -153,14 +153,12 @@ def answer_photos(
     photos
         The requests.
     scale
-        What times are multiplied by for the scheduler to see; see `paper_scale`.
+        What times are multiplied by for the scheduler to see; see `PaperResult.scale`.
     """
     scheduler = None
     if routing.scoring is not None:
         seen = [dataclasses.replace(n, avg_time_ms=n.avg_time_ms * scale) for n in nodes]
-        scheduler = Scheduler(
-            seen, mode=routing.weights, scoring=routing.scoring, smoothing=SMOOTHING
-        )
+        scheduler = _scheduler(routing, seen)
     task = Task(memory_mb=model.graph.memory_mb, slo_ms=routing.slo_ms)
     chosen: Counter[str] = Counter()
     scheduling_us, footprints = [], []
@@ -186,11 +184,17 @@ def answer_photos(
     )
 
 
+def _scheduler(routing: Routing, nodes: Sequence[Node]) -> Scheduler:
+    assert routing.scoring is not None, "its node is not given"
+    mode = routing.weights or "balanced"
+    return Scheduler(nodes, mode=mode, scoring=routing.scoring, smoothing=SMOOTHING)
+
+
 def back_to_back_us(routing: Routing, nodes: Sequence[Node], task: Task) -> float:
     """What it takes to place a task and to complete it, where nothing comes in between: between
     two requests of this experiment, all that a decision needs has left the processor's caches.
     """
-    scheduler = Scheduler(nodes, mode=routing.weights, scoring=routing.scoring or "normalized")
+    scheduler = _scheduler(routing, nodes)
     best_s = math.inf
     for _ in range(ROUNDS):
         began = time.perf_counter()
