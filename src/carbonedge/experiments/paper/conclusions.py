@@ -97,7 +97,7 @@ def _carbon(result: PaperResult) -> Iterator[Conclusion]:
         yield Conclusion(
             f"green against the least possible, {model.label}",
             f"<= {MOST_ABOVE_LEAST:.0%} above",
-            f"{above:.2%}",
+            f"{above:z.2%}",
             above <= MOST_ABOVE_LEAST,
         )
 
@@ -110,7 +110,7 @@ def _plans(result: PaperResult) -> Iterator[Conclusion]:
             f"{len(model.targets)} latency targets, {model.label}",
             f"emissions within {MOST_EXCESS_PREDICTED:.0%} of the front predicted, "
             f"{MOST_EXCESS_RUN:.0%} run",
-            f"{predicted:.2%} and {run:.2%}",
+            f"{predicted:z.2%} and {run:z.2%}",
             predicted <= MOST_EXCESS_PREDICTED and run <= MOST_EXCESS_RUN,
         )
         latency = max((one.latency_error for one in model.tried), key=abs)
