@@ -307,9 +307,9 @@ def _plans(model: ModelResult) -> PaperTable:
         ),
         rows,
         frozenset({"stages"}),
-        "Predicted from what the whole model took on each node between this plan's repeats: where "
+        "Predicted from what the whole model took on each node between this plan's requests: where "
         "the machine was slower then than on the whole, ms can be above what they are to be "
-        "within. less carbon: than monolithic between these repeats; off: run over predicted; above "
+        "within. less carbon: than monolithic between these; off: run over predicted; above "
         "front: emissions run over the front's least at that target, as the machine was then.",
     )
 

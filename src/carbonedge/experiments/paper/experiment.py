@@ -11,7 +11,7 @@ from carbonedge.experiments.front import compare_with_front
 from carbonedge.experiments.machine import machine_text
 from carbonedge.experiments.paper.calibration import (
     as_measured,
-    mean_of,
+    means,
     measured_links,
     time_whole,
     timed,
@@ -179,23 +179,10 @@ def _run_model(
         answered = []
         for number in range(extent.repeats):
             advance(f"{model.label}: routed, repeat {number + 1} of {extent.repeats}")
-            # Rows take turns: what disturbs the machine for a while disturbs all alike.
-            known = timed(nodes, _means(whole_ms))
-            answered.append(
-                [
-                    answer_photos(
-                        model,
-                        way,
-                        known,
-                        whole,
-                        photos,
-                        scale=scale if way.scoring == "paper" else 1.0,
-                    )
-                    for way in ways
-                ]
-            )
+            known = timed(nodes, means(whole_ms))
+            answered.append(answer_photos(model, ways, known, whole, photos, scale=scale))
             whole_ms.append(time_whole(model, whole, photos))
-        means_ms = _means(whole_ms)
+        means_ms = means(whole_ms)
         counted = together(session.footprint for session in whole.values())
         fitted = as_measured(costs, nodes, means_ms)
         found = compare_with_front(model.graph, cluster, costs=fitted)
@@ -244,10 +231,6 @@ def _run_model(
         time_source=counted.time_source,
         energy_source=counted.energy_source,
     )
-
-
-def _means(whole_ms: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: mean_of(one[name] for one in whole_ms) for name in whole_ms[0]}
 
 
 def _own_speed(model: PaperModel, nodes: Sequence[Node]) -> dict[str, str]:

@@ -86,7 +86,7 @@ class ModelResult:
 
     def saved(self, tried: Tried) -> float:
         """Share of carbon that a plan saved against monolithic, by what the whole model took
-        between the plan's repeats.
+        between the plan's requests.
         """
         whole = self.whole[MONOLITHIC]
         monolithic_g = whole.emissions_g * tried.whole_ms[MONOLITHIC] / whole.latency_ms
