@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import pytest
 from photo_model import save_photo_model
@@ -24,6 +25,7 @@ from carbonedge.experiments.paper.document import as_document
 from carbonedge.experiments.paper.estimate import estimate
 from carbonedge.experiments.paper.plots import efficiency_figure, front_figure
 from carbonedge.experiments.paper_cluster import paper_cluster
+from carbonedge.runtime.local_cluster import cgroups
 from carbonedge.runtime.local_cluster.record import Record, found, run_folder
 
 EXTENT = Extent(photos=4, repeats=2, targets=3)
@@ -90,14 +92,15 @@ def test_the_front_is_never_beaten_as_predicted(model: ModelResult) -> None:
 def test_other_work_shows_in_the_load_of_its_node_alone(
     model: ModelResult, result: PaperResult
 ) -> None:
-    assert model.loaded is not None
+    assert (model.loaded is not None) == result.throttled
+    if model.loaded is None:
+        return
     assert [one.routing.name for one in model.loaded.routed] == [
         *("node-high", "node-green", "balanced", "balanced")
     ]
-    if result.throttled:
-        load = dict(model.loaded.load)
-        assert 0.1 < load.pop("node-high") < 0.7
-        assert max(load.values()) < 0.3
+    load = dict(model.loaded.load)
+    assert 0.1 < load.pop("node-high") < 0.7
+    assert max(load.values()) < 0.3
 
 
 def test_every_target_has_a_plan_that_was_run(model: ModelResult) -> None:
@@ -131,6 +134,26 @@ def test_it_says_how_figures_came_about(result: PaperResult, model: ModelResult)
     assert result.throttled == (result.why is None)
 
 
+def test_without_the_rights_it_runs_and_reaches_no_goal_of_nodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise cgroups.NoRightsError("/cg/cpu: Permission denied")
+
+    monkeypatch.setattr(cgroups, "make", refused)
+    models = read_models([save_photo_model(tmp_path)])
+    result = run_paper(models, read_photos(1), Extent(photos=1, repeats=1, targets=2))
+    assert (result.throttled, result.why) == (False, "/cg/cpu: Permission denied")
+    *of_nodes, scheduling = conclusions(result)
+    assert any(one.what.startswith("balanced") for one in of_nodes)
+    for one in of_nodes:
+        assert not one.reached
+        assert one.figure.endswith("(unthrottled)")
+    assert scheduling.reached == (result.scheduling_us <= 3)
+    assert "UNTHROTTLED (/cg/cpu: Permission denied)" in paper_page(result)
+    assert "unthrottled" in json.dumps(as_document(result))
+
+
 def test_it_tells_what_comes_next(said: list[str], result: PaperResult) -> None:
     assert result.models
     assert said[0] == "MobileNetV2: operators"
@@ -148,7 +171,7 @@ def test_there_is_a_conclusion_for_every_goal(result: PaperResult) -> None:
 
 def test_conclusions_turn_with_the_figures(result: PaperResult, model: ModelResult) -> None:
     def reached(changed: ModelResult) -> dict[str, bool]:
-        said = conclusions(dataclasses.replace(result, models=(changed,)))
+        said = conclusions(dataclasses.replace(result, models=(changed,), throttled=True))
         return {one.what.split(",")[0]: one.reached for one in said}
 
     def with_green(grams: float, use: dict[str, float], scoring: str) -> ModelResult:

@@ -117,7 +117,8 @@ def run_paper(
                 extent,
                 local,
                 scale=scale,
-                loaded=model is models[0],
+                # Unthrottled, every node's load is the machine's.
+                loaded=local.throttled and model is models[0],
                 advance=advance,
             )
             for model, its in zip(models, costs, strict=True)
