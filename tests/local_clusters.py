@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from carbonedge import Cluster, Link, Node
@@ -17,7 +16,7 @@ from carbonedge.carbon.energy.cgroup import UNIFIED, groups
 from carbonedge.runtime.local_cluster.cgroups import NoRightsError, make, remove
 from carbonedge.runtime.local_cluster.down import down
 from carbonedge.runtime.local_cluster.limits import Limits
-from carbonedge.runtime.local_cluster.record import MARK, RUN_FOLDER
+from carbonedge.runtime.local_cluster.record import RUN_FOLDER
 
 NODES = (
     Node("a", cpu_cores=0.5, memory_mb=300, power_w=10, intensity_g_per_kwh=100),
@@ -44,12 +43,18 @@ def run_folder() -> Iterator[Path]:
 
 
 def marked(folder: Path) -> list[int]:
-    """The processes of all local clusters of a run folder."""
+    """The processes of all local clusters of a run folder: by the mark that they were started
+    with or, as some of Ray's write their title over it, by the files that they have open.
+    """
     found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK, "").startswith(str(folder)):
-                found.append(process.pid)
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            titled = (process / "cmdline").read_bytes().startswith(b"ray::")
+            files = {str(one.readlink()) for one in (process / "fd").iterdir()}
+            if f"={folder}/".encode() in (process / "environ").read_bytes() or (
+                titled and any(name.startswith(f"{folder}/") for name in files)
+            ):
+                found.append(int(process.name))
     return found
 
 

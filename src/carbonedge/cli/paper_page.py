@@ -40,14 +40,14 @@ def paper_page(result: PaperResult) -> str:
             "sweep",
             "Figure 3: the weight of carbon",
             sweep_figure(result.sweeps["reference"]),
-            "At the paper's times. It has the jump at 0.50.",
+            "At times computed from the paper's ranges of S_P and S_C; its jump is at 0.50.",
         ),
         *(
             html_plot(
                 f"front{number}",
                 f"{model.label}: the front, and what was run",
                 front_figure(model),
-                "Whiskers: 95 % of three repeats or as many as there were.",
+                f"Whiskers: 95 %, of {result.repeats} repeats.",
             )
             for number, model in enumerate(result.models)
         ),

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
-from photo_model import save_photo_model
+from onnx import TensorProto
+from onnx.helper import make_node
+from photo_model import photo_model, save_photo_model
 
 from carbonedge import ModelError
 from carbonedge.experiments.paper import read_models
@@ -29,3 +32,14 @@ def test_two_of_one_name_are_refused(tmp_path: Path) -> None:
     paths = [save_photo_model(tmp_path, name) for name in ("mobilenetv2_a", "mobilenetv2_b")]
     with pytest.raises(ModelError, match="two models are MobileNetV2"):
         read_models(paths)
+
+
+def test_a_model_that_takes_other_numbers_is_refused(tmp_path: Path) -> None:
+    model = photo_model()
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.input[0].name = "half"
+    cast = make_node("Cast", ["half"], ["photo"], to=TensorProto.FLOAT)
+    model.graph.node.insert(0, cast)
+    onnx.save(model, tmp_path / "half.onnx")
+    with pytest.raises(ModelError, match=r"takes tensor\(float16\) .*float32"):
+        read_models([tmp_path / "half.onnx"])

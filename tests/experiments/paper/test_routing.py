@@ -12,8 +12,10 @@ from photo_model import photo_model
 from carbonedge import InferenceSession, Node, Task, load_model
 from carbonedge.carbon import Footprint, Share
 from carbonedge.experiments.paper import PaperModel, Photos
+from carbonedge.experiments.paper.calibration import time_whole
 from carbonedge.experiments.paper.published import NODE_USE
 from carbonedge.experiments.paper.routing import (
+    Repeat,
     Routing,
     answer_photos,
     back_to_back_us,
@@ -38,6 +40,16 @@ class Steady:
         return [], self.footprint
 
 
+def answer(
+    way: Routing,
+    nodes: list[Node],
+    sessions: dict[str, InferenceSession],
+    scale: float = 1.0,
+) -> Repeat:
+    (repeat,) = answer_photos(MODEL, [way], nodes, sessions, PHOTOS, scale=scale)
+    return repeat
+
+
 def steady(nodes: list[Node], scale: float) -> dict[str, InferenceSession]:
     return {
         node.name: cast(InferenceSession, Steady(node, node.avg_time_ms * scale)) for node in nodes
@@ -47,9 +59,7 @@ def steady(nodes: list[Node], scale: float) -> dict[str, InferenceSession]:
 @pytest.mark.parametrize("mode", NODE_USE)
 def test_algorithm_1_uses_the_nodes_of_table_v(mode: str, paper_nodes: list[Node]) -> None:
     (way,) = (one for one in routings(254.85) if (one.name, one.scoring) == (mode, "paper"))
-    repeats = [
-        answer_photos(MODEL, way, paper_nodes, steady(paper_nodes, 1.0), PHOTOS) for _ in range(3)
-    ]
+    repeats = [answer(way, paper_nodes, steady(paper_nodes, 1.0)) for _ in range(3)]
     assert summed_up(way, paper_nodes, repeats).node_use == NODE_USE[mode]
 
 
@@ -63,8 +73,8 @@ def test_algorithm_1_depends_on_how_fast_the_host_is(paper_nodes: list[Node]) ->
         for node, time_ms in zip(paper_nodes, times_ms, strict=True)
     ]
     sessions = steady(fast, 1.0)
-    assert dict(answer_photos(MODEL, way, fast, sessions, PHOTOS).chosen) == {"node-high": 20}
-    scaled = answer_photos(MODEL, way, fast, sessions, PHOTOS, scale=30.0)
+    assert dict(answer(way, fast, sessions).chosen) == {"node-high": 20}
+    scaled = answer(way, fast, sessions, scale=30.0)
     assert dict(scaled.chosen) == {"node-green": 20}
 
 
@@ -76,7 +86,7 @@ def test_green_saves_all_that_can_be_saved_where_all_nodes_need_the_same_energy(
     sessions = steady(nodes, 1.0)
     ways = {(one.name, one.scoring): one for one in routings(times_ms["node-medium"])}
     green, monolithic = (
-        answer_photos(MODEL, ways[way], nodes, sessions, PHOTOS).footprint.emissions_g
+        answer(ways[way], nodes, sessions).footprint.emissions_g
         for way in (("green", "normalized"), ("monolithic", None))
     )
     assert 1 - green / monolithic == pytest.approx(1 - 380 / 530)
@@ -85,7 +95,7 @@ def test_green_saves_all_that_can_be_saved_where_all_nodes_need_the_same_energy(
 def test_every_request_is_counted_once(paper_nodes: list[Node]) -> None:
     sessions = steady(paper_nodes, 1.0)
     for way in routings(424.75):
-        repeats = [answer_photos(MODEL, way, paper_nodes, sessions, PHOTOS) for _ in range(2)]
+        repeats = [answer(way, paper_nodes, sessions) for _ in range(2)]
         routed = summed_up(way, paper_nodes, repeats)
         assert sum(routed.node_use.values()) == pytest.approx(100)
         for repeat in repeats:
@@ -100,15 +110,36 @@ def test_every_request_is_counted_once(paper_nodes: list[Node]) -> None:
         assert routed.energy_j.mean == pytest.approx(total.energy_j / 20)
 
 
+class Noting(Steady):
+    """One that notes whose turn it was."""
+
+    def __init__(self, node: Node, noted: list[str]) -> None:
+        super().__init__(node, 1.0)
+        self._name, self._noted = node.name, noted
+
+    def run_with_footprint(self, _: None, feed: Mapping[str, Any]) -> tuple[list[Any], Footprint]:
+        self._noted.append(self._name)
+        return super().run_with_footprint(None, feed)
+
+
+def test_what_is_compared_takes_turns_at_each_photo(paper_nodes: list[Node]) -> None:
+    noted: list[str] = []
+    sessions = {n.name: cast(InferenceSession, Noting(n, noted)) for n in paper_nodes}
+    high, green = Routing("a", node="node-high"), Routing("b", node="node-green")
+    answer_photos(MODEL, [high, green], paper_nodes, sessions, PHOTOS)
+    assert noted == ["node-high", "node-green"] * len(PHOTOS.tensors)
+    noted.clear()
+    time_whole(MODEL, sessions, PHOTOS)
+    assert noted == [node.name for node in paper_nodes] * len(PHOTOS.tensors)
+
+
 def test_monolithic_is_on_node_medium_and_constrained_keeps_its_latency(
     paper_nodes: list[Node],
 ) -> None:
     sessions = steady(paper_nodes, 1.0)
     ways = {(one.name, one.scoring): one for one in routings(424.75)}
-    monolithic = answer_photos(MODEL, ways["monolithic", None], paper_nodes, sessions, PHOTOS)
-    constrained = answer_photos(
-        MODEL, ways["constrained", "constrained"], paper_nodes, sessions, PHOTOS
-    )
+    monolithic = answer(ways["monolithic", None], paper_nodes, sessions)
+    constrained = answer(ways["constrained", "constrained"], paper_nodes, sessions)
     assert dict(monolithic.chosen) == dict(constrained.chosen) == {"node-medium": 20}
     assert monolithic.scheduling_us is None
     assert constrained.scheduling_us is not None
@@ -121,10 +152,7 @@ def modes(scoring: str) -> Iterator[Routing]:
 def test_more_weight_on_carbon_never_emits_more_under_normalized(paper_nodes: list[Node]) -> None:
     sessions = steady(paper_nodes, 1.0)
     ways = sorted(modes("normalized"), key=lambda way: way.weights.carbon)
-    emissions = [
-        answer_photos(MODEL, way, paper_nodes, sessions, PHOTOS).footprint.emissions_g
-        for way in ways
-    ]
+    emissions = [answer(way, paper_nodes, sessions).footprint.emissions_g for way in ways]
     assert [way.name for way in ways] == ["performance", "balanced", "green"]
     assert all(less <= more for more, less in itertools.pairwise(emissions))
 

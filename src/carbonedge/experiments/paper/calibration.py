@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.experiments.paper.deployed import open_plan
@@ -17,21 +18,39 @@ from carbonedge.planning.formulation import formulate
 from carbonedge.runtime import InferenceSession
 from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
-__all__ = ["as_measured", "mean_of", "measured_links", "predicted", "time_whole", "timed"]
+__all__ = [
+    "as_measured",
+    "mean_of",
+    "means",
+    "measured_links",
+    "predicted",
+    "time_one",
+    "time_whole",
+    "timed",
+]
 
 
 def time_whole(
     model: PaperModel, sessions: Mapping[str, InferenceSession], photos: Photos
 ) -> dict[str, float]:
-    """Mean time of the whole model on each node, one request after another."""
-    times = {
-        name: [
-            session.run_with_footprint(None, {model.input: photo})[1].latency_ms
-            for photo in photos.tensors
-        ]
+    """Mean time of the whole model on each node, one request after another, in turns."""
+    taken = [time_one(model, sessions, photo) for photo in photos.tensors]
+    return means(taken)
+
+
+def time_one(
+    model: PaperModel, sessions: Mapping[str, InferenceSession], photo: NDArray[np.float32]
+) -> dict[str, float]:
+    """Time of one request on each node."""
+    return {
+        name: session.run_with_footprint(None, {model.input: photo})[1].latency_ms
         for name, session in sessions.items()
     }
-    return {name: mean_of(all_ms) for name, all_ms in times.items()}
+
+
+def means(taken: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """By name, of one or more."""
+    return {name: mean_of(one[name] for one in taken) for name in taken[0]}
 
 
 def mean_of(values: Iterable[float]) -> float:

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from carbonedge.cluster import Cluster
+from carbonedge.cluster import Cluster, Node
+from carbonedge.exceptions import InfeasibleError, ModelError
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.photos import Photos
 from carbonedge.planning import OperatorCosts, Plan
 from carbonedge.planning.whole import whole_plans
 from carbonedge.runtime import InferenceSession
 
-__all__ = ["open_plan", "open_whole"]
+__all__ = ["check_fits", "open_plan", "open_whole"]
+
+
+def check_fits(model: PaperModel, nodes: Sequence[Node]) -> None:
+    """See that each node could hold the whole model.
+
+    Raises
+    ------
+    ModelError
+        If one has too little memory.
+    """
+    for node in nodes:
+        if model.graph.memory_mb > node.memory_mb:
+            raise _too_large(
+                model,
+                f"it takes {model.graph.memory_mb:.0f} MB and {node.name} has {node.memory_mb:g}",
+            )
+
+
+def _too_large(model: PaperModel, why: str) -> ModelError:
+    return ModelError(
+        f"{model.label} does not fit whole on each of the paper's nodes: {why}; give a smaller one"
+    )
 
 
 def open_plan(
@@ -50,7 +73,13 @@ def open_plan(
 def open_whole(
     model: PaperModel, cluster: Cluster, *, costs: OperatorCosts, photos: Photos, address: str
 ) -> Iterator[Mapping[str, InferenceSession]]:
-    """The whole model on every node, by its name."""
+    """The whole model on every node, by its name.
+
+    Raises
+    ------
+    ModelError
+        If one has too little memory, beside what its worker takes.
+    """
     plans = whole_plans(model.graph, cluster, costs=costs)
     with contextlib.ExitStack() as opened, ThreadPoolExecutor(len(plans)) as pool:
         started = [
@@ -61,5 +90,8 @@ def open_whole(
         ]
         sessions = {}
         for plan, one in zip(plans, started, strict=True):
-            sessions[plan.stages[0].node] = opened.enter_context(one.result())
+            try:
+                sessions[plan.stages[0].node] = opened.enter_context(one.result())
+            except InfeasibleError as error:
+                raise _too_large(model, str(error).partition(";")[0]) from error
         yield sessions

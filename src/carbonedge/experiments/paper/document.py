@@ -19,10 +19,14 @@ def as_document(result: PaperResult) -> dict[str, Any]:
         for routed, row in zip(model.routed, its["routed"], strict=True):
             row["reduction"] = model.reduction(routed)
             row["above_front"] = model.above_front(routed)
+            row["above_least"] = model.above_least(routed)
+        for target, row in zip(model.targets, its["targets"], strict=True):
+            row["excess"] = target.excess
         for tried, row in zip(model.tried, its["tried"], strict=True):
             row["latency_error"] = tried.latency_error
             row["emissions_error"] = tried.emissions_error
             row["excess"] = tried.excess
+            row["reduction"] = model.saved(tried)
     document["conclusions"] = [dataclasses.asdict(one) for one in conclusions(result)]
     document["published"] = {
         "table_2": {name: dataclasses.asdict(row) for name, row in published.TABLE_2.items()},

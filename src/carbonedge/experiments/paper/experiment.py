@@ -11,12 +11,12 @@ from carbonedge.experiments.front import compare_with_front
 from carbonedge.experiments.machine import machine_text
 from carbonedge.experiments.paper.calibration import (
     as_measured,
-    mean_of,
+    means,
     measured_links,
     time_whole,
     timed,
 )
-from carbonedge.experiments.paper.deployed import open_whole
+from carbonedge.experiments.paper.deployed import check_fits, open_whole
 from carbonedge.experiments.paper.load import answer_loaded
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.photos import Photos
@@ -35,6 +35,7 @@ from carbonedge.experiments.sweep import Sweep, sweep_carbon
 from carbonedge.planning import OperatorCosts, operator_costs
 from carbonedge.planning.session import quiet_options
 from carbonedge.runtime.local_cluster.context import LocalCluster
+from carbonedge.runtime.ray.connection import import_ray
 from carbonedge.scheduling import MODES, Task, schedule
 
 __all__ = ["FULL", "QUICK", "Extent", "run_paper"]
@@ -94,9 +95,12 @@ def run_paper(
     CarbonEdgeError
         If Ray is not installed or does not start.
     ModelError
-        If ONNX Runtime cannot run a model.
+        If ONNX Runtime cannot run a model, or it does not fit whole on each node.
     """
+    import_ray()  # said before minutes go by
     nodes = paper_cluster().nodes
+    for model in models:
+        check_fits(model, nodes)
     # Before there is a Ray, whose processes would disturb it.
     costs = []
     for model in models:
@@ -115,7 +119,8 @@ def run_paper(
                 extent,
                 local,
                 scale=scale,
-                loaded=model is models[0],
+                # Unthrottled, every node's load is the machine's.
+                loaded=local.throttled and model is models[0],
                 advance=advance,
             )
             for model, its in zip(models, costs, strict=True)
@@ -130,6 +135,7 @@ def run_paper(
         requests=len(photos.tensors),
         repeats=extent.repeats,
         scale=scale,
+        nodes=tuple(nodes),
         links=links,
         scheduling_us=_scheduling_us(models[0], timed(nodes, first_ms)),
         sweeps={"reference": _sweep(nodes, REFERENCE_MS), "measured": _sweep(nodes, first_ms)},
@@ -176,23 +182,10 @@ def _run_model(
         answered = []
         for number in range(extent.repeats):
             advance(f"{model.label}: routed, repeat {number + 1} of {extent.repeats}")
-            # Rows take turns: what disturbs the machine for a while disturbs all alike.
-            known = timed(nodes, _means(whole_ms))
-            answered.append(
-                [
-                    answer_photos(
-                        model,
-                        way,
-                        known,
-                        whole,
-                        photos,
-                        scale=scale if way.scoring == "paper" else 1.0,
-                    )
-                    for way in ways
-                ]
-            )
+            known = timed(nodes, means(whole_ms))
+            answered.append(answer_photos(model, ways, known, whole, photos, scale=scale))
             whole_ms.append(time_whole(model, whole, photos))
-        means_ms = _means(whole_ms)
+        means_ms = means(whole_ms)
         counted = together(session.footprint for session in whole.values())
         fitted = as_measured(costs, nodes, means_ms)
         found = compare_with_front(model.graph, cluster, costs=fitted)
@@ -244,10 +237,6 @@ def _run_model(
         time_source=counted.time_source,
         energy_source=counted.energy_source,
     )
-
-
-def _means(whole_ms: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: mean_of(one[name] for one in whole_ms) for name in whole_ms[0]}
 
 
 def _own_speed(model: PaperModel, nodes: Sequence[Node]) -> dict[str, str]:

@@ -40,10 +40,10 @@ def answer_loaded(
     green, high = by_intensity[0].name, by_intensity[-1].name
     balanced = MODES["balanced"]
     ways = (
-        (Routing(high, node=high), 1.0),
-        (Routing(green, node=green), 1.0),
-        (Routing("balanced", balanced, "normalized"), 1.0),
-        (Routing("balanced", balanced, "paper"), scale),
+        Routing(high, node=high),
+        Routing(green, node=green),
+        Routing("balanced", balanced, "normalized"),
+        Routing("balanced", balanced, "paper"),
     )
     with busy(high, CORES, environment):
         time.sleep(SETTLED_S)
@@ -53,11 +53,10 @@ def answer_loaded(
             for node in timed(nodes, time_whole(model, whole, photos))
         ]
         done = [
-            [answer_photos(model, way, loaded, whole, photos, scale=its) for way, its in ways]
-            for _ in range(repeats)
+            answer_photos(model, ways, loaded, whole, photos, scale=scale) for _ in range(repeats)
         ]
     routed = tuple(
         summed_up(way, nodes, repeats_of)
-        for (way, _), repeats_of in zip(ways, zip(*done, strict=True), strict=True)
+        for way, repeats_of in zip(ways, zip(*done, strict=True), strict=True)
     )
     return Loaded(load, routed)

@@ -15,6 +15,7 @@ from carbonedge.planning import ModelGraph, load_model
 __all__ = ["PaperModel", "read_models"]
 
 TAKEN = (1, 3, SIDE, SIDE)
+DTYPE = "tensor(float)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +63,11 @@ def _read(path: str | os.PathLike[str]) -> PaperModel:
     label = next((name for begins, name in MODELS.items() if stem.startswith(begins)), stem)
     shapes = [tensor.shape for tensor in graph.inputs]
     fits = len(shapes) == 1 and shapes[0] is not None and len(shapes[0]) == len(TAKEN)
+    if fits and graph.inputs[0].dtype != DTYPE:
+        raise ModelError(
+            f"model {os.fspath(path)!r} takes {graph.inputs[0].dtype} and photos are {DTYPE}: export "
+            "it with a float32 input"
+        )
     if not fits or any(
         isinstance(size, int) and size != taken
         for size, taken in zip(shapes[0] or (), TAKEN, strict=True)

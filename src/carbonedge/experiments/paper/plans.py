@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from carbonedge.cluster import Cluster
-from carbonedge.experiments.paper.calibration import as_measured, mean_of, predicted, time_whole
+from carbonedge.experiments.paper.calibration import (
+    as_measured,
+    mean_of,
+    means,
+    predicted,
+    time_one,
+)
 from carbonedge.experiments.paper.deployed import open_plan
 from carbonedge.experiments.paper.estimate import Estimate, estimate
 from carbonedge.experiments.paper.models import PaperModel
@@ -53,13 +59,16 @@ class Tried:
     target
         What it was made for, the first where there are several.
     plan
-        The same, predicted from what the whole model took on its nodes between its repeats.
+        The same, predicted from what the whole model took on its nodes between its requests.
+    whole_ms
+        That, by node.
     latency_ms, energy_j, emissions_g
         As measured, per inference.
     """
 
     target: Target
     plan: Plan
+    whole_ms: Mapping[str, float]
     latency_ms: Estimate
     energy_j: Estimate
     emissions_g: Estimate
@@ -76,7 +85,7 @@ class Tried:
 
     @property
     def excess(self) -> float:
-        """Emissions as measured over the front's, less 1."""
+        """Emissions as measured over the front's, less 1; the front as it would be by `whole_ms`."""
         return (1 + self.emissions_error) * (1 + self.target.excess) - 1
 
 
@@ -113,26 +122,26 @@ def try_plan(
     repeats: int,
     address: str,
 ) -> Tried:
-    """Answer all photos through a plan, several times, and whole on each node in between: so
-    the prediction is from the same minute, and from nothing that it predicts.
+    """Answer all photos through a plan, several times, and each photo whole on every node in
+    between: so the prediction is from the same minute, and from nothing that it predicts.
     """
     latencies, energies, emissions, whole_ms = [], [], [], []
     with open_plan(
         model, cluster, target.plan, costs=costs, photos=photos, address=address
     ) as session:
         for _ in range(repeats):
-            whole_ms.append(time_whole(model, whole, photos))
-            took = [
-                session.run_with_footprint(None, {model.input: photo})[1]
-                for photo in photos.tensors
-            ]
+            took = []
+            for photo in photos.tensors:
+                whole_ms.append(time_one(model, whole, photo))
+                took.append(session.run_with_footprint(None, {model.input: photo})[1])
             latencies.append(mean_of(one.latency_ms for one in took))
             energies.append(mean_of(one.energy_j for one in took))
             emissions.append(mean_of(one.emissions_g for one in took))
-    means_ms = {name: mean_of(one[name] for one in whole_ms) for name in whole}
+    means_ms = means(whole_ms)
     return Tried(
         target,
         predicted(model, cluster, target.plan, as_measured(costs, cluster.nodes, means_ms)),
+        means_ms,
         estimate(latencies),
         estimate(energies),
         estimate(emissions),

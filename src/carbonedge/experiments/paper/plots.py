@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from carbonedge.experiments.figures import mass_unit, new_figure
-from carbonedge.experiments.paper.published import EFFICIENCY, TABLE_2
+from carbonedge.experiments.paper.published import TABLE_2, over_monolithic
 from carbonedge.experiments.paper.result import ModelResult
 
 if TYPE_CHECKING:
@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["efficiency_figure", "front_figure"]
 
 OURS_COLOUR, PUBLISHED_COLOUR, FRONT_COLOUR = "#1b6f5c", "0.72", "#1b6f5c"
-SCORING_MARKS = {"paper": ("s", "#b5541c"), "normalized": ("o", "#2f6db5")}
+SCORING_MARKS = {
+    "paper": ("s", "#b5541c"),
+    "normalized": ("o", "#2f6db5"),
+    "constrained": ("^", "#7a4fa3"),
+}
 BAR = 0.38
 
 
@@ -35,15 +39,9 @@ def efficiency_figure(model: ModelResult) -> Figure:
         if one.routing.name in TABLE_2 and one.routing.scoring in ("paper", None)
     }
     names = [name for name in TABLE_2 if name in mine]
-    published = [
-        EFFICIENCY[name] / EFFICIENCY["monolithic"]
-        if name in EFFICIENCY
-        else 1 / (1 - TABLE_2[name].reduction)
-        for name in names
-    ]
     places = range(len(names))
     for offset, values, colour, label in (
-        (-BAR / 2, published, PUBLISHED_COLOUR, "published"),
+        (-BAR / 2, [over_monolithic(name) for name in names], PUBLISHED_COLOUR, "published"),
         (BAR / 2, [mine[name] for name in names], OURS_COLOUR, "here"),
     ):
         bars = axes.bar(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from carbonedge.cluster import Link
+from carbonedge.cluster import Link, Node
 from carbonedge.experiments.front import Baseline
 from carbonedge.experiments.paper.plans import Target, Tried, least_emissions_g
-from carbonedge.experiments.paper.routing import Routed
+from carbonedge.experiments.paper.routing import MONOLITHIC, Routed
 from carbonedge.experiments.sweep import Sweep
 from carbonedge.planning import Plan
 
@@ -89,6 +89,14 @@ class ModelResult:
         """Share of carbon saved against monolithic, as measured."""
         return 1 - routed.emissions_g.mean / self.row("monolithic").emissions_g.mean
 
+    def saved(self, tried: Tried) -> float:
+        """Share of carbon that a plan saved against monolithic, by what the whole model took
+        between the plan's requests.
+        """
+        whole = self.whole[MONOLITHIC]
+        monolithic_g = whole.emissions_g * tried.whole_ms[MONOLITHIC] / whole.latency_ms
+        return 1 - tried.emissions_g.mean / monolithic_g
+
     def predicted(self, routed: Routed) -> tuple[float, float]:
         """Latency and emissions that its node use is predicted to come to."""
         shares = {name: share / 100 for name, share in routed.node_use.items() if share}
@@ -130,7 +138,10 @@ class PaperResult:
     requests, repeats
         Of each row.
     scale
-        What times here are multiplied by for Algorithm 1, to be those of the paper's host.
+        What times here are multiplied by for Algorithm 1, so that the first model takes on
+        node-high what MobileNetV2 takes on the paper's host.
+    nodes
+        Those of the paper, with the power and the intensity that joules and grams are of.
     links
         Between the nodes, as they turned out.
     scheduling_us
@@ -148,6 +159,7 @@ class PaperResult:
     requests: int
     repeats: int
     scale: float
+    nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     scheduling_us: float
     sweeps: Mapping[str, Sweep]

@@ -10,6 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from carbonedge.carbon import Footprint
 from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Node
@@ -51,7 +54,7 @@ class Routing:
     name
         Of the row in a table.
     weights
-        Of the scheduler.
+        Of the scheduler; ``None`` where they count for nothing.
     scoring
         Of the scheduler; ``None`` where one node gets every request.
     node
@@ -61,7 +64,7 @@ class Routing:
     """
 
     name: str
-    weights: Weights = MODES["balanced"]
+    weights: Weights | None = None
     scoring: str | None = None
     node: str | None = None
     slo_ms: float | None = None
@@ -87,7 +90,7 @@ class Repeat:
     chosen
         How many requests each node got.
     elapsed_s
-        From the first to the last, the caller's part in.
+        That these requests took, the caller's part in.
     scheduling_us
         Median to place one; ``None`` where nothing was chosen.
     footprint
@@ -131,20 +134,21 @@ class Routed:
 
 def answer_photos(
     model: PaperModel,
-    routing: Routing,
+    ways: Sequence[Routing],
     nodes: Sequence[Node],
     sessions: Mapping[str, InferenceSession],
     photos: Photos,
     *,
     scale: float = 1.0,
-) -> Repeat:
-    """Answer every photo once, one request after another.
+) -> list[Repeat]:
+    """Answer every photo once in each way of routing, one request after another. The ways take
+    turns at each photo: what disturbs the machine for a while disturbs all alike.
 
     Parameters
     ----------
     model
         What answers.
-    routing
+    ways
         How a node is chosen.
     nodes
         As they are now, with the mean times of the model there.
@@ -153,44 +157,71 @@ def answer_photos(
     photos
         The requests.
     scale
-        What times are multiplied by for the scheduler to see; see `paper_scale`.
+        What times are multiplied by for scoring ``"paper"`` to see; see `PaperResult.scale`.
     """
-    scheduler = None
-    if routing.scoring is not None:
-        seen = [dataclasses.replace(n, avg_time_ms=n.avg_time_ms * scale) for n in nodes]
-        scheduler = Scheduler(
-            seen, mode=routing.weights, scoring=routing.scoring, smoothing=SMOOTHING
-        )
-    task = Task(memory_mb=model.graph.memory_mb, slo_ms=routing.slo_ms)
-    chosen: Counter[str] = Counter()
-    scheduling_us, footprints = [], []
-    began = time.perf_counter()
+    rows = [_Row(way, nodes, scale if way.scoring == "paper" else 1.0) for way in ways]
+    task_mb = model.graph.memory_mb
     for photo in photos.tensors:
-        name = routing.node or ""
-        if scheduler is not None:
+        for row in rows:
+            row.answer({model.input: photo}, task_mb, sessions)
+    return [row.repeat() for row in rows]
+
+
+class _Row:
+    """One way of routing, as its requests come."""
+
+    def __init__(self, way: Routing, nodes: Sequence[Node], scale: float) -> None:
+        self._way, self._scale = way, scale
+        self._scheduler = None
+        if way.scoring is not None:
+            seen = [dataclasses.replace(n, avg_time_ms=n.avg_time_ms * scale) for n in nodes]
+            self._scheduler = _scheduler(way, seen)
+        self._chosen: Counter[str] = Counter()
+        self._elapsed_s = 0.0
+        self._scheduling_us: list[float] = []
+        self._footprints: list[Footprint] = []
+
+    def answer(
+        self,
+        feed: Mapping[str, NDArray[np.float32]],
+        memory_mb: float,
+        sessions: Mapping[str, InferenceSession],
+    ) -> None:
+        began = time.perf_counter()
+        name = self._way.node or ""
+        if self._scheduler is not None:
+            task = Task(memory_mb=memory_mb, slo_ms=self._way.slo_ms)
             asked = time.perf_counter()
-            decision = scheduler.schedule(task)
-            scheduling_us.append((time.perf_counter() - asked) * 1e6)
+            decision = self._scheduler.schedule(task)
+            self._scheduling_us.append((time.perf_counter() - asked) * 1e6)
             name = decision.node
-        _, footprint = sessions[name].run_with_footprint(None, {model.input: photo})
-        if scheduler is not None:
-            scheduler.complete(decision, footprint.latency_ms * scale)
-        footprints.append(footprint)
-        chosen[name] += 1
-    elapsed_s = time.perf_counter() - began
-    return Repeat(
-        chosen,
-        elapsed_s,
-        statistics.median(scheduling_us) if scheduling_us else None,
-        together(footprints),
-    )
+        _, footprint = sessions[name].run_with_footprint(None, feed)
+        if self._scheduler is not None:
+            self._scheduler.complete(decision, footprint.latency_ms * self._scale)
+        self._footprints.append(footprint)
+        self._chosen[name] += 1
+        self._elapsed_s += time.perf_counter() - began
+
+    def repeat(self) -> Repeat:
+        return Repeat(
+            self._chosen,
+            self._elapsed_s,
+            statistics.median(self._scheduling_us) if self._scheduling_us else None,
+            together(self._footprints),
+        )
+
+
+def _scheduler(routing: Routing, nodes: Sequence[Node]) -> Scheduler:
+    assert routing.scoring is not None, "its node is not given"
+    mode = routing.weights or "balanced"
+    return Scheduler(nodes, mode=mode, scoring=routing.scoring, smoothing=SMOOTHING)
 
 
 def back_to_back_us(routing: Routing, nodes: Sequence[Node], task: Task) -> float:
     """What it takes to place a task and to complete it, where nothing comes in between: between
     two requests of this experiment, all that a decision needs has left the processor's caches.
     """
-    scheduler = Scheduler(nodes, mode=routing.weights, scoring=routing.scoring or "normalized")
+    scheduler = _scheduler(routing, nodes)
     best_s = math.inf
     for _ in range(ROUNDS):
         began = time.perf_counter()

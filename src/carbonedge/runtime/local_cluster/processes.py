@@ -17,19 +17,30 @@ __all__ = ["kill", "living"]
 
 WITHIN_S = 10.0
 PAUSE_S = 0.02
+TITLE = "ray::"
 
 
 def living(folder: Path, others: Collection[int] = ()) -> list[Any]:
-    """Those that live and bear the mark of a cluster, or are among others; never this one."""
+    """Those of a cluster that live, and those among others; never this one."""
     psutil = optional("psutil", "ray", CarbonEdgeError)
-    mark, found = str(folder), []
+    found = []
     for process in psutil.process_iter():
         # Many that are none of ours may not be looked at.
         with contextlib.suppress(psutil.Error, OSError):
-            ours = process.pid in others or process.environ().get(MARK) == mark
+            ours = process.pid in others or _belongs(process, folder)
             if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def _belongs(process: Any, folder: Path) -> bool:
+    """Whether it bears the mark or, as Ray's own in Python write their title over it, has a file
+    of the cluster open.
+    """
+    if process.environ().get(MARK) == str(folder):
+        return True
+    titled = any(word.startswith(TITLE) for word in process.cmdline()[:1])
+    return titled and any(Path(one.path).is_relative_to(folder) for one in process.open_files())
 
 
 def kill(folder: Path, others: Callable[[], Collection[int]]) -> int:
