@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_up_grids import START_S, node
 
-from carbonedge import Task
+from carbonedge import InfeasibleError, Task
 from carbonedge._backend import NAMES
 from carbonedge.experiments.replay import (
     POLICIES,
@@ -211,6 +211,28 @@ def test_progress_is_told_of_the_oracle_and_each_policy() -> None:
     told: list[int] = []
     small(advance=lambda: told.append(1))
     assert len(told) == 1 + len(POLICIES)
+
+
+def test_a_node_that_can_take_no_request_is_refused() -> None:
+    """Else the oracle would run on it what no scheduler may."""
+    fleet = made_up_grids.fleet(node("A"), node("B", "tiny", memory_mb=100.0))
+    grid = made_up_grids.grid({"A": [100], "B": [100]})
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    for names in (POLICIES, ["always-cleanest"]):
+        with pytest.raises(InfeasibleError, match=r"node 'tiny' can take no request, .* 100 MB"):
+            replay(fleet, grid, arrivals, window_s, policies=names, task=Task(memory_mb=101.0))
+    replay(fleet, grid, arrivals, window_s, task=Task(memory_mb=100.0))
+
+
+def test_what_ran_when_the_cluster_file_was_written_is_done() -> None:
+    values = {"A": [100], "B": [900]}
+    grid = made_up_grids.grid(values)
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    fleet = made_up_grids.fleet(node("A", running_tasks=3), node("B"))
+    found = replay(fleet, grid, arrivals, window_s, policies=["constrained"])
+    assert found.policies[0].zone_use["A"] == 1
 
 
 def test_an_unknown_policy_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from carbonedge._validation import non_negative, positive
 from carbonedge.carbon.intensity.times import stamp
+from carbonedge.exceptions import InfeasibleError
 from carbonedge.experiments.replay.accounts import Accounts
 from carbonedge.experiments.replay.arrivals import Arrivals
 from carbonedge.experiments.replay.fleet import Fleet
@@ -18,7 +20,7 @@ from carbonedge.experiments.replay.oracle import Best, Oracle
 from carbonedge.experiments.replay.policies import POLICIES, open_policy
 from carbonedge.experiments.replay.results import ORACLE, PolicyResult, Replay, Worth, ZoneResult
 from carbonedge.experiments.replay.simulation import simulate
-from carbonedge.scheduling import Task
+from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_HOUR, MS_PER_S
 
 __all__ = ["SPARE_MS", "TOLERANCES_MS", "replay", "slo_by_zone"]
@@ -99,9 +101,10 @@ def replay(
     ValueError
         If a policy is not known, or no node could meet the SLO.
     InfeasibleError
-        If no node has room for a request though nothing runs.
+        If a node has no room for a request though nothing runs.
     """
     task = Task() if task is None else task
+    _check_room(fleet, task)
     limits_ms = slo_by_zone(fleet, slo_ms)
     opened = {name: open_policy(name, fleet, grid, task, limits_ms) for name in policies}
     accounts = Accounts(fleet, grid)
@@ -137,6 +140,17 @@ def replay(
             for extra, here, there in zip(tolerances_ms, at_home, anywhere, strict=True)
         ),
     )
+
+
+def _check_room(fleet: Fleet, task: Task) -> None:
+    """Schedulers would pass over such a node, and the oracle would not."""
+    idle = [dataclasses.replace(node, intensity_g_per_kwh=0.0) for node in fleet.nodes]
+    for told in Scheduler(idle).explain(task):
+        if told.refusal is not None:
+            raise InfeasibleError(
+                f"node {told.node!r} can take no request, though nothing runs ({told.refusal}): "
+                "leave it out of the cluster, or let requests need less"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Gateways:
             field: fleet.numbers(field)
             for field in (
                 *("cpu_cores", "memory_mb", "power_w", "pue", "load", "avg_time_ms"),
-                *("running_tasks", "parallelism", "embodied_g_per_hour"),
+                *("parallelism", "embodied_g_per_hour"),
             )
         }
         self._schedulers = [
