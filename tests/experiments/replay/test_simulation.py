@@ -17,14 +17,12 @@ from carbonedge.experiments.replay import POLICIES, Arrivals
 from carbonedge.experiments.replay.policies import open_policy
 from carbonedge.experiments.replay.simulation import Course, simulate
 
-SMOOTHING = 0.2
 SCHEDULED = ("performance", "balanced", "green", "constrained")
 
 
 @dataclass
 class Running:
     request: int
-    zone: int
     node: int
     start_ms: float
     service_ms: float
@@ -43,8 +41,6 @@ class Slow:
         self.running: list[Running] = []
         self.done: list[Running] = []
         self.line: list[int] = []
-        # What each zone has learned of each node.
-        self.mean_ms = [[n.avg_time_ms for n in scene.fleet.nodes] for _ in scene.fleet.zones]
 
     def run(self) -> list[Running]:
         arrivals = self.scene.arrivals
@@ -63,8 +59,6 @@ class Slow:
     def answer(self, one: Running) -> None:
         self.running.remove(one)
         self.done.append(one)
-        mean_ms = self.mean_ms[one.zone][one.node]
-        self.mean_ms[one.zone][one.node] += SMOOTHING * (one.service_ms - mean_ms)
         if self.line and self.begin(self.line[0], one.answered_ms):
             self.line.pop(0)
 
@@ -82,7 +76,7 @@ class Slow:
         start_ms = max(now_ms + way_ms, free_ms)
         service_ms = scene.fleet.nodes[place].avg_time_ms * float(scene.arrivals.work[request])
         answered_ms = start_ms + service_ms + way_ms
-        self.running.append(Running(request, zone, place, start_ms, service_ms, answered_ms))
+        self.running.append(Running(request, place, start_ms, service_ms, answered_ms))
         return True
 
     def known(self, now_ms: float) -> np.ndarray:
@@ -103,7 +97,6 @@ def scheduled(name: str) -> Choose:
         nodes = [
             dataclasses.replace(
                 own,
-                avg_time_ms=slow.mean_ms[zone][place],
                 network_latency_ms=float(scene.fleet.round_trip_ms[zone, place]),
                 intensity_g_per_kwh=float(slow.known(now_ms)[scene.fleet.zone[place]]),
             )
@@ -218,6 +211,14 @@ def test_late_is_better_than_not_and_little_better_than_much() -> None:
     assert run(scene, "constrained").node.tolist() == [0]
     roomier = dataclasses.replace(scene, slo_ms=[1000.0])
     assert run(roomier, "constrained").node.tolist() == [1]
+
+
+def test_a_node_is_not_taken_for_slow_after_requests_of_much_work() -> None:
+    clean, dirty = node("A", "clean"), node("A", "dirty", power_w=90.0)
+    fleet = made_up_grids.fleet(clean, dirty)
+    arrivals = dataclasses.replace(burst(9, apart_ms=1e4), work=np.array([3.0] * 8 + [1.0]))
+    scene = Scene(fleet, made_up_grids.grid({"A": [100]}), arrivals, Task(), [110.0])
+    assert run(scene, "constrained").node.tolist() == [0] * 9
 
 
 def test_a_request_that_fits_no_node_is_an_error() -> None:

@@ -22,8 +22,9 @@ class Gateways:
 
     A scheduler knows one network latency a node, so each zone has one. They share what runs: a
     gateway that is asked first takes up what others have placed and is not done. What came and
-    went since it was asked last costs nothing. Each learns from its own requests how long a
-    node takes.
+    went since it was asked last costs nothing. They know the mean time of each node, and learn
+    nothing from how long a request took: that tells of its work, not of its node. Who took it for
+    the node's would never again try one whose mean so passed the SLO.
 
     Parameters
     ----------
@@ -110,10 +111,10 @@ class Gateways:
         self._running[request] = self._placed, zone, node, decision
         return node
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
+    def complete(self, request: int, node: int) -> None:
         """Tell all who know of a request that it is done."""
         _, zone, _, decision = self._running.pop(request)
-        self._schedulers[zone].complete(decision, service_ms)
+        self._schedulers[zone].complete(decision, None)
         if self._taken_up:
             for scheduler, ticket in self._taken_up.pop(request, ()):
                 scheduler.complete(ticket, None)
