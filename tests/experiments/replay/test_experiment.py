@@ -19,6 +19,7 @@ from carbonedge.experiments.replay import (
     Arrivals,
     PolicyResult,
     Replay,
+    Zones,
     replay,
     slo_by_zone,
     synthetic_arrivals,
@@ -193,6 +194,24 @@ def test_intensities_are_known_late_and_counted_as_they_were() -> None:
     assert found.oracle.emissions_g == pytest.approx((300 + 300 + 300) * per_request)
     assert constrained.regret == pytest.approx(200 / 900)
     assert [zone.missing for zone in found.zones] == [2, 0]
+
+
+@pytest.mark.parametrize("slo_ms", [None, 175.4])
+def test_what_meets_a_limit_on_the_dot_is_not_put_beyond_it_by_a_rounding(
+    slo_ms: float | None,
+) -> None:
+    near = {"avg_time_ms": 120.3, "network_latency_ms": 5.1}
+    assert 5.1 + 50 + 120.3 > 5.1 + 120.3 + 50
+    zones = Zones({("A", "B"): 50.0})
+    fleet = made_up_grids.fleet(node("A", **near), node("B", **near), zones=zones)
+    grid = made_up_grids.grid({"A": [900], "B": [100]})
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    found = replay(fleet, grid, arrivals, window_s, slo_ms=slo_ms)
+    assert by_name(found)["constrained"].zone_use["B"] == found.oracle.zone_use["B"] == 1
+    assert by_name(found)["constrained"].misses == found.oracle.misses == 0
+    assert [worth.moved for worth in found.worth] == [0, 0, 1, 1]
+    assert found.zones[0].slo_ms == pytest.approx(175.4, rel=1e-12)
 
 
 @pytest.mark.parametrize(("slo_ms", "misses"), [(105.0, 0), (104.9999, 1)])
