@@ -156,8 +156,8 @@ def test_rows_outside_of_the_window_are_left_out(tmp_path: Path) -> None:
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN\n", "the count is ''"),
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN,999999999999\n", "more than 20,000,000"),
         (
-            "timestamp,zone,count\n2022-01-01T01:00Z,SUN,15000000\n"
-            "2022-01-01T01:00Z,WIND,15000000\n",
+            "timestamp,zone,count\n"
+            + "".join(f"2022-01-01T01:00Z,{zone},15000000\n" for zone in ("SUN", "WIND")),
             "30,000,000 requests are more than 20,000,000",
         ),
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN,0\n", "no request comes in that time"),

@@ -55,6 +55,23 @@ def test_constrained_is_within_3_percent_of_the_oracle(pattern: str, seed: int) 
     assert -1e-9 <= constrained.regret <= 0.03
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_so_it_is_on_few_unlike_nodes_with_slots_to_spare(seed: int) -> None:
+    times_ms = dict(zip(made_up_grids.ZONES, (110.0, 60.0, 90.0, 120.0), strict=True))
+    fleet = made_up_grids.fleet(
+        *(node(zone, avg_time_ms=time_ms, parallelism=4) for zone, time_ms in times_ms.items()),
+        zones=made_up_grids.TRIPS,
+    )
+    grid = made_up_grids.grid(made_up_grids.intensities(240, seed))
+    window_s = (START_S + 36_000.0, START_S + 50_400.0)
+    arrivals = synthetic_arrivals(fleet, grid, window_s, requests_per_hour=6000.0, seed=seed)
+    found = replay(fleet, grid, arrivals, window_s, policies=["constrained"], slo_ms=190.0)
+    (constrained,) = found.policies
+    assert constrained.misses == found.oracle.misses == 0
+    assert -1e-9 <= constrained.regret <= 0.03
+    assert constrained.busiest_share > 0.03
+
+
 @SEASONS
 def test_policies_stand_in_their_order(pattern: str, seed: int) -> None:
     found = season(pattern, seed)
