@@ -32,7 +32,7 @@ class Constant:
     def place(self, request: int, zone: int, now_ms: float) -> int:
         return zone
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
+    def complete(self, request: int, node: int) -> None:
         pass
 
 

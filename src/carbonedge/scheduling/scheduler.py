@@ -119,7 +119,9 @@ class Scheduler:
     at each decision over the nodes that can take the task, resource being the share
     left free, performance the predicted latency and carbon the predicted grams; so a
     mode's weights mean the same whatever the units. Under ``"constrained"`` the least
-    emissions within the task's ``slo_ms`` win, ties going to the faster node.
+    emissions within the task's ``slo_ms`` win, ties going to the faster node. A node whose
+    learned mean time comes to pass that gets no more tasks to learn from: to have it tried
+    again, `update` its ``avg_time_ms``.
 
     Parameters
     ----------

@@ -115,6 +115,26 @@ def test_a_row_of_many_is_spread_until_the_zones_next(tmp_path: Path) -> None:
     assert len(set(arrivals.time_ms.tolist())) == 700
 
 
+def test_those_of_a_last_row_come_before_the_trace_ends(tmp_path: Path) -> None:
+    arrivals = recorded(
+        tmp_path, "timestamp,zone,count\n2022-02-20T00:00Z,SUN,100\n2022-02-28T00:00Z,SUN,100\n"
+    )
+    assert len(arrivals) == 200
+    assert arrivals.time_ms[99] < 58 * 24 * HOUR_MS <= arrivals.time_ms[100]
+    assert arrivals.time_ms[-1] < 60 * 24 * HOUR_MS
+
+
+def test_of_a_row_of_many_those_in_the_window_come_as_they_would_without_one(
+    tmp_path: Path,
+) -> None:
+    text = "timestamp,zone,count\n2022-01-01T00:00Z,SUN,500\n2022-01-02T00:00Z,SUN,0\n"
+    everything = recorded(tmp_path, text).time_ms
+    arrivals = recorded(tmp_path, text, (START_S + 7200.0, START_S + 4 * 3600.0))
+    inside = (everything >= 2 * HOUR_MS) & (everything < 4 * HOUR_MS)
+    assert 0 < len(arrivals) < 500
+    assert arrivals.time_ms.tolist() == everything[inside].tolist()
+
+
 def test_rows_outside_of_the_window_are_left_out(tmp_path: Path) -> None:
     text = "timestamp,zone\n" + "".join(f"2022-01-01T0{hour}:00Z,SUN\n" for hour in range(6))
     arrivals = recorded(tmp_path, text, (START_S + 7200.0, START_S + 4 * 3600.0))
@@ -135,6 +155,11 @@ def test_rows_outside_of_the_window_are_left_out(tmp_path: Path) -> None:
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN,-3\n", "the count is '-3': give a whole"),
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN\n", "the count is ''"),
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN,999999999999\n", "more than 20,000,000"),
+        (
+            "timestamp,zone,count\n"
+            + "".join(f"2022-01-01T01:00Z,{zone},15000000\n" for zone in ("SUN", "WIND")),
+            "30,000,000 requests are more than 20,000,000",
+        ),
         ("timestamp,zone,count\n2022-01-01T01:00Z,SUN,0\n", "no request comes in that time"),
     ],
 )

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from made_up_grids import START_S, node
 
-from carbonedge import Task
+from carbonedge import InfeasibleError, Task
 from carbonedge._backend import NAMES
 from carbonedge.experiments.replay import (
     POLICIES,
     Arrivals,
     PolicyResult,
     Replay,
+    Zones,
     replay,
     slo_by_zone,
     synthetic_arrivals,
@@ -52,6 +53,23 @@ def test_constrained_is_within_3_percent_of_the_oracle(pattern: str, seed: int) 
     constrained = by_name(found)["constrained"]
     assert constrained.misses == found.oracle.misses == 0
     assert -1e-9 <= constrained.regret <= 0.03
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_so_it_is_on_few_unlike_nodes_with_slots_to_spare(seed: int) -> None:
+    times_ms = dict(zip(made_up_grids.ZONES, (110.0, 60.0, 90.0, 120.0), strict=True))
+    fleet = made_up_grids.fleet(
+        *(node(zone, avg_time_ms=time_ms, parallelism=4) for zone, time_ms in times_ms.items()),
+        zones=made_up_grids.TRIPS,
+    )
+    grid = made_up_grids.grid(made_up_grids.intensities(240, seed))
+    window_s = (START_S + 36_000.0, START_S + 50_400.0)
+    arrivals = synthetic_arrivals(fleet, grid, window_s, requests_per_hour=6000.0, seed=seed)
+    found = replay(fleet, grid, arrivals, window_s, policies=["constrained"], slo_ms=190.0)
+    (constrained,) = found.policies
+    assert constrained.misses == found.oracle.misses == 0
+    assert -1e-9 <= constrained.regret <= 0.03
+    assert constrained.busiest_share > 0.03
 
 
 @SEASONS
@@ -195,6 +213,24 @@ def test_intensities_are_known_late_and_counted_as_they_were() -> None:
     assert [zone.missing for zone in found.zones] == [2, 0]
 
 
+@pytest.mark.parametrize("slo_ms", [None, 175.4])
+def test_what_meets_a_limit_on_the_dot_is_not_put_beyond_it_by_a_rounding(
+    slo_ms: float | None,
+) -> None:
+    near = {"avg_time_ms": 120.3, "network_latency_ms": 5.1}
+    assert 5.1 + 50 + 120.3 > 5.1 + 120.3 + 50
+    zones = Zones({("A", "B"): 50.0})
+    fleet = made_up_grids.fleet(node("A", **near), node("B", **near), zones=zones)
+    grid = made_up_grids.grid({"A": [900], "B": [100]})
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    found = replay(fleet, grid, arrivals, window_s, slo_ms=slo_ms)
+    assert by_name(found)["constrained"].zone_use["B"] == found.oracle.zone_use["B"] == 1
+    assert by_name(found)["constrained"].misses == found.oracle.misses == 0
+    assert [worth.moved for worth in found.worth] == [0, 0, 1, 1]
+    assert found.zones[0].slo_ms == pytest.approx(175.4, rel=1e-12)
+
+
 @pytest.mark.parametrize(("slo_ms", "misses"), [(105.0, 0), (104.9999, 1)])
 def test_an_answer_on_the_dot_is_no_miss(slo_ms: float, misses: int) -> None:
     fleet = made_up_grids.fleet(node("A"), node("B", "faster", avg_time_ms=1.0))
@@ -211,6 +247,28 @@ def test_progress_is_told_of_the_oracle_and_each_policy() -> None:
     told: list[int] = []
     small(advance=lambda: told.append(1))
     assert len(told) == 1 + len(POLICIES)
+
+
+def test_a_node_that_can_take_no_request_is_refused() -> None:
+    """Else the oracle would run on it what no scheduler may."""
+    fleet = made_up_grids.fleet(node("A"), node("B", "tiny", memory_mb=100.0))
+    grid = made_up_grids.grid({"A": [100], "B": [100]})
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    for names in (POLICIES, ["always-cleanest"]):
+        with pytest.raises(InfeasibleError, match=r"node 'tiny' can take no request, .* 100 MB"):
+            replay(fleet, grid, arrivals, window_s, policies=names, task=Task(memory_mb=101.0))
+    replay(fleet, grid, arrivals, window_s, task=Task(memory_mb=100.0))
+
+
+def test_what_ran_when_the_cluster_file_was_written_is_done() -> None:
+    values = {"A": [100], "B": [900]}
+    grid = made_up_grids.grid(values)
+    window_s = (float(grid.start_s), float(grid.stop_s))
+    arrivals = Arrivals(np.array([5.0]), np.zeros(1, int), np.ones(1))
+    fleet = made_up_grids.fleet(node("A", running_tasks=3), node("B"))
+    found = replay(fleet, grid, arrivals, window_s, policies=["constrained"])
+    assert found.policies[0].zone_use["A"] == 1
 
 
 def test_an_unknown_policy_is_refused() -> None:

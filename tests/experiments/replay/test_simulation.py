@@ -12,19 +12,18 @@ import pytest
 from hypothesis import given, settings
 from made_up_grids import Scene, node
 
-from carbonedge import InfeasibleError, Scheduler, Task
-from carbonedge.experiments.replay import POLICIES, Arrivals
+from carbonedge import InfeasibleError, Node, Scheduler, Task
+from carbonedge.experiments.replay import POLICIES, Arrivals, gateways
 from carbonedge.experiments.replay.policies import open_policy
 from carbonedge.experiments.replay.simulation import Course, simulate
 
-SMOOTHING = 0.2
 SCHEDULED = ("performance", "balanced", "green", "constrained")
 
 
 @dataclass
 class Running:
     request: int
-    zone: int
+    chosen: int
     node: int
     start_ms: float
     service_ms: float
@@ -34,17 +33,25 @@ class Running:
 Choose = Callable[["Slow", int, float], int | None]
 
 
+def slots_of(own: Node, task: Task) -> int:
+    return min(own.parallelism, int(own.cpu_cores / task.cpu_cores))
+
+
 class Slow:
     """One event after another, by a look at all."""
 
-    def __init__(self, scene: Scene, choose: Choose) -> None:
+    def __init__(self, scene: Scene, name: str) -> None:
         self.scene = scene
-        self.choose = choose
+        self.choose = CHOICES[name]
+        # Of what is chosen: a slot of it, or all.
+        self.node = [
+            place
+            for place, own in enumerate(scene.fleet.nodes)
+            for _ in range(slots_of(own, scene.task) if name in SCHEDULED else 1)
+        ]
         self.running: list[Running] = []
         self.done: list[Running] = []
         self.line: list[int] = []
-        # What each zone has learned of each node.
-        self.mean_ms = [[n.avg_time_ms for n in scene.fleet.nodes] for _ in scene.fleet.zones]
 
     def run(self) -> list[Running]:
         arrivals = self.scene.arrivals
@@ -63,17 +70,16 @@ class Slow:
     def answer(self, one: Running) -> None:
         self.running.remove(one)
         self.done.append(one)
-        mean_ms = self.mean_ms[one.zone][one.node]
-        self.mean_ms[one.zone][one.node] += SMOOTHING * (one.service_ms - mean_ms)
         if self.line and self.begin(self.line[0], one.answered_ms):
             self.line.pop(0)
 
     def begin(self, request: int, now_ms: float) -> bool:
         scene = self.scene
         zone = int(scene.arrivals.zone[request])
-        place = self.choose(self, zone, now_ms)
-        if place is None:
+        chosen = self.choose(self, zone, now_ms)
+        if chosen is None:
             return False
+        place = self.node[chosen]
         way_ms = float(scene.fleet.round_trip_ms[zone, place]) / 2
         here = [r for r in (*self.running, *self.done) if r.node == place]
         ends_ms = sorted(r.start_ms + r.service_ms for r in here)
@@ -82,7 +88,7 @@ class Slow:
         start_ms = max(now_ms + way_ms, free_ms)
         service_ms = scene.fleet.nodes[place].avg_time_ms * float(scene.arrivals.work[request])
         answered_ms = start_ms + service_ms + way_ms
-        self.running.append(Running(request, zone, place, start_ms, service_ms, answered_ms))
+        self.running.append(Running(request, chosen, place, start_ms, service_ms, answered_ms))
         return True
 
     def known(self, now_ms: float) -> np.ndarray:
@@ -100,14 +106,18 @@ def scheduled(name: str) -> Choose:
 
     def choose(slow: Slow, zone: int, now_ms: float) -> int | None:
         scene = slow.scene
-        nodes = [
+        slots = [
             dataclasses.replace(
                 own,
-                avg_time_ms=slow.mean_ms[zone][place],
+                name=str(chosen),
+                cpu_cores=own.cpu_cores / slow.node.count(place),
+                memory_mb=own.memory_mb / slow.node.count(place),
+                parallelism=1,
                 network_latency_ms=float(scene.fleet.round_trip_ms[zone, place]),
                 intensity_g_per_kwh=float(slow.known(now_ms)[scene.fleet.zone[place]]),
             )
-            for place, own in enumerate(scene.fleet.nodes)
+            for chosen, place in enumerate(slow.node)
+            for own in [scene.fleet.nodes[place]]
         ]
         limits: list[float | None] = [None]
         if constrained:
@@ -115,12 +125,12 @@ def scheduled(name: str) -> Choose:
             limits = [*(slo_ms * 2**power for power in range(7)), None]
         for limit in limits:
             scheduler = Scheduler(
-                nodes,
+                slots,
                 mode="green" if constrained else name,
                 scoring="constrained" if constrained else "normalized",
             )
             for one in slow.running:
-                scheduler.reserve(nodes[one.node].name, scene.task)
+                scheduler.reserve(str(one.chosen), scene.task)
             try:
                 return scheduler.schedule(dataclasses.replace(scene.task, slo_ms=limit)).index
             except InfeasibleError:
@@ -157,7 +167,7 @@ def run(scene: Scene, name: str) -> Course:
 def test_the_loop_does_what_a_look_at_every_event_does(scene: Scene, name: str) -> None:
     course = run(scene, name)
     for one, place, start_ms, service_ms in zip(
-        Slow(scene, CHOICES[name]).run(),
+        Slow(scene, name).run(),
         course.node,
         course.start_ms,
         course.service_ms,
@@ -218,6 +228,25 @@ def test_late_is_better_than_not_and_little_better_than_much() -> None:
     assert run(scene, "constrained").node.tolist() == [0]
     roomier = dataclasses.replace(scene, slo_ms=[1000.0])
     assert run(roomier, "constrained").node.tolist() == [1]
+
+
+@pytest.mark.parametrize(("most", "places"), [(16_384, [0, 0, 1]), (4, [0, 0, 1]), (3, [0, 1, 0])])
+def test_a_free_slot_makes_nobody_wait_unless_there_are_very_many(
+    most: int, places: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateways, "MOST_PARTS", most)
+    clean, dirty = node("A", "clean", parallelism=2), node("A", "dirty", power_w=90.0)
+    fleet = made_up_grids.fleet(clean, dirty)
+    scene = Scene(fleet, made_up_grids.grid({"A": [100]}), burst(3), Task(), [105.0])
+    assert run(scene, "constrained").node.tolist() == places
+
+
+def test_a_node_is_not_taken_for_slow_after_requests_of_much_work() -> None:
+    clean, dirty = node("A", "clean"), node("A", "dirty", power_w=90.0)
+    fleet = made_up_grids.fleet(clean, dirty)
+    arrivals = dataclasses.replace(burst(9, apart_ms=1e4), work=np.array([3.0] * 8 + [1.0]))
+    scene = Scene(fleet, made_up_grids.grid({"A": [100]}), arrivals, Task(), [110.0])
+    assert run(scene, "constrained").node.tolist() == [0] * 9
 
 
 def test_a_request_that_fits_no_node_is_an_error() -> None:

@@ -121,11 +121,12 @@ def arrivals_of_csv(
     path
         A file with the columns timestamp (ISO 8601 with a time zone), zone, and perhaps count.
         Without it each row is a request at its time. With it a row is so many, at random times
-        until the zone's next row; those of its last row take as long as the row before.
+        until the zone's next row; those of its last row take as long as the row before, the trace
+        allowing.
     fleet, grid
         Whose zones and times they are of.
     window_s
-        Rows that begin outside of it are left out.
+        Requests outside of it are left out.
     work_spread, seed
         As for `synthetic_arrivals`.
 
@@ -156,22 +157,22 @@ def arrivals_of_csv(
         raise ValueError(f"{path}: it is not UTF-8 text") from error
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path}: {error}") from error
+    if not rows:
+        raise ValueError(f"{path}: there are no rows")
+    _check_count(float(sum(count for own in rows.values() for _, count in own)))
     chance = np.random.default_rng([seed, SPREAD])
     times, zones = [], []
     for zone in sorted(rows):
         begins_s, counts = (np.array(column) for column in zip(*sorted(rows[zone]), strict=True))
-        _check_count(float(counts.sum()))
         lasts_s = np.zeros(len(begins_s))
         if "count" in columns and len(begins_s) > 1:
             lasts_s = np.diff(begins_s)
-            lasts_s = np.append(lasts_s, lasts_s[-1])
-        inside = (begins_s >= window_s[0]) & (begins_s < window_s[1])
-        begin_s, last_s = (np.repeat(a[inside], counts[inside]) for a in (begins_s, lasts_s))
+            lasts_s = np.append(lasts_s, min(lasts_s[-1], grid.stop_s - begins_s[-1]))
+        begin_s, last_s = (np.repeat(column, counts) for column in (begins_s, lasts_s))
         time_s = begin_s + chance.uniform(size=begin_s.size) * last_s
+        time_s = time_s[(time_s >= window_s[0]) & (time_s < window_s[1])]
         times.append((time_s - grid.start_s) * MS_PER_S)
-        zones.append(np.full(begin_s.size, zone))
-    if not times:
-        raise ValueError(f"{path}: there are no rows")
+        zones.append(np.full(time_s.size, zone))
     time_ms, zone_of = np.concatenate(times), np.concatenate(zones)
     order = np.argsort(time_ms, kind="stable")
     return _arrivals(time_ms[order], zone_of[order], work_spread, seed)

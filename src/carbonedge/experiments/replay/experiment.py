@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from carbonedge._validation import non_negative, positive
 from carbonedge.carbon.intensity.times import stamp
+from carbonedge.exceptions import InfeasibleError
 from carbonedge.experiments.replay.accounts import Accounts
 from carbonedge.experiments.replay.arrivals import Arrivals
 from carbonedge.experiments.replay.fleet import Fleet
@@ -18,7 +20,7 @@ from carbonedge.experiments.replay.oracle import Best, Oracle
 from carbonedge.experiments.replay.policies import POLICIES, open_policy
 from carbonedge.experiments.replay.results import ORACLE, PolicyResult, Replay, Worth, ZoneResult
 from carbonedge.experiments.replay.simulation import simulate
-from carbonedge.scheduling import Task
+from carbonedge.scheduling import Scheduler, Task
 from carbonedge.units import MS_PER_HOUR, MS_PER_S
 
 __all__ = ["SPARE_MS", "TOLERANCES_MS", "replay", "slo_by_zone"]
@@ -30,6 +32,10 @@ SPARE_MS = 50.0
 """The SLO where none is given is that much above the fastest node of the own zone."""
 
 TOLERANCES_MS = (0.0, 10.0, 50.0, 100.0)
+
+HAIR = 1 + 1e-9
+"""Limits are that much wider than they are told, lest a rounding put beyond one what just meets
+it, such as the nodes of a zone 50 ms away."""
 
 
 def slo_by_zone(fleet: Fleet, slo_ms: float | None = None) -> list[float]:
@@ -53,7 +59,7 @@ def slo_by_zone(fleet: Fleet, slo_ms: float | None = None) -> list[float]:
         return least
     limit_ms = positive("slo_ms", slo_ms)
     fastest_ms = float((fleet.round_trip_ms + fleet.numbers("avg_time_ms")).min())
-    if fastest_ms > limit_ms:
+    if fastest_ms > limit_ms * HAIR:
         raise ValueError(
             f"slo_ms is {limit_ms:g}, which no node meets for any zone: the fastest takes "
             f"{fastest_ms:g} ms, network and work; give at least that"
@@ -99,20 +105,24 @@ def replay(
     ValueError
         If a policy is not known, or no node could meet the SLO.
     InfeasibleError
-        If no node has room for a request though nothing runs.
+        If a node has no room for a request though nothing runs.
     """
     task = Task() if task is None else task
-    limits_ms = slo_by_zone(fleet, slo_ms)
+    _check_room(fleet, task)
+    told_ms = slo_by_zone(fleet, slo_ms)
+    limits_ms = [limit_ms * HAIR for limit_ms in told_ms]
     opened = {name: open_policy(name, fleet, grid, task, limits_ms) for name in policies}
     accounts = Accounts(fleet, grid)
     oracle = Oracle(fleet, grid, arrivals, accounts)
     home_ms = oracle.fastest_at_home_ms()
-    tolerated_ms = [home_ms + non_negative("a tolerance", extra_ms) for extra_ms in tolerances_ms]
-    ideal, *anywhere = oracle.best([np.array(limits_ms)[arrivals.zone], *tolerated_ms])
+    tolerated_ms = [
+        (home_ms + non_negative("a tolerance", extra_ms)) * HAIR for extra_ms in tolerances_ms
+    ]
+    slo_of_zone_ms = np.array(limits_ms)
+    ideal, *anywhere = oracle.best([slo_of_zone_ms[arrivals.zone], *tolerated_ms])
     at_home = oracle.best(tolerated_ms, at_home=True)
     advance()
     calendar = _Calendar.of(grid, arrivals, window_s)
-    slo_of_zone_ms = np.array(limits_ms)
     tally = _Tally(fleet, accounts, arrivals, slo_of_zone_ms, calendar, window_s, grid.start_s)
     best = tally.ideal(ideal)
     results = []
@@ -128,7 +138,7 @@ def replay(
         stop=stamp(window_s[1]),
         nodes=len(fleet.nodes),
         requests=len(arrivals),
-        zones=_zones(fleet, grid, arrivals, limits_ms, calendar, window_s),
+        zones=_zones(fleet, grid, arrivals, told_ms, calendar, window_s),
         months=calendar.months,
         oracle=best,
         policies=tuple(results),
@@ -137,6 +147,17 @@ def replay(
             for extra, here, there in zip(tolerances_ms, at_home, anywhere, strict=True)
         ),
     )
+
+
+def _check_room(fleet: Fleet, task: Task) -> None:
+    """Schedulers would pass over such a node, and the oracle would not."""
+    idle = [dataclasses.replace(node, intensity_g_per_kwh=0.0) for node in fleet.nodes]
+    for told in Scheduler(idle).explain(task):
+        if told.refusal is not None:
+            raise InfeasibleError(
+                f"node {told.node!r} can take no request, though nothing runs ({told.refusal}): "
+                "leave it out of the cluster, or let requests need less"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from carbonedge.exceptions import InfeasibleError
 from carbonedge.experiments.replay.fleet import Fleet
@@ -15,15 +16,22 @@ __all__ = ["Gateways"]
 
 PATIENCE = 2.0
 MOST_PATIENCE = 64.0
+MOST_PARTS = 16_384
+"""Of all nodes for all schedulers, which are a hundred million updates in a year of hours. Where
+there are more slots, a part is of several."""
 
 
 class Gateways:
     """Places the requests of each zone by a scheduler of the zone's own.
 
-    A scheduler knows one network latency a node, so each zone has one. They share what runs: a
-    gateway that is asked first takes up what others have placed and is not done. What came and
-    went since it was asked last costs nothing. Each learns from its own requests how long a
-    node takes.
+    A scheduler knows one network latency a node, so each zone has one. What it takes for a node is
+    a slot: while one of a node's slots is free nobody waits there, yet a scheduler predicts that
+    each request on one of two slots holds up the next by half its time.
+
+    They share what runs: a gateway that is asked first takes up what others have placed and is
+    not done. What came and went since it was asked last costs nothing. They know the mean time of
+    each node, and learn nothing from how long a request took: that tells of its work, not of its
+    node. Who took it for the node's would never again try one whose mean so passed the SLO.
 
     Parameters
     ----------
@@ -51,24 +59,29 @@ class Gateways:
         task: Task,
         slo_ms: list[float],
     ) -> None:
-        self._zone = fleet.zone
+        slots = _slots(fleet, task)
+        parts = np.minimum(slots, max(1, MOST_PARTS // fleet.round_trip_ms.size))
+        node = np.repeat(np.arange(len(fleet.nodes)), parts)
+        self._node: list[int] = node.tolist()
+        self._zone = fleet.zone[node]
         self._known = grid.known
         self._step_ms = grid.step_ms
-        self._names = [node.name for node in fleet.nodes]
         columns = {
-            field: fleet.numbers(field)
-            for field in (
-                *("cpu_cores", "memory_mb", "power_w", "pue", "load", "avg_time_ms"),
-                *("running_tasks", "parallelism", "embodied_g_per_hour"),
-            )
+            field: fleet.numbers(field)[node]
+            for field in ("power_w", "pue", "load", "avg_time_ms", "embodied_g_per_hour")
         }
+        parted = {
+            "cpu_cores": fleet.numbers("cpu_cores") / parts,
+            "memory_mb": fleet.numbers("memory_mb") / parts,
+            "parallelism": np.floor(slots / parts),
+        }
+        columns |= {field: values[node] for field, values in parted.items()}
         self._schedulers = [
             Scheduler(
                 {
                     **columns,
-                    "name": np.array(self._names, dtype=object),
-                    "network_latency_ms": trips_ms,
-                    "intensity_g_per_kwh": grid.known[fleet.zone, 0],
+                    "network_latency_ms": trips_ms[node],
+                    "intensity_g_per_kwh": grid.known[self._zone, 0],
                 },
                 mode=mode,
                 scoring=scoring,
@@ -81,8 +94,8 @@ class Gateways:
         self._need = task
         self._tasks = [self._task(limit_ms) for limit_ms in slo_ms]
         self._fresh_until_ms = [0.0] * len(slo_ms)
-        # In the order they were placed: number, gateway, node and decision of each.
-        self._running: dict[int, tuple[int, int, int, Decision]] = {}
+        # In the order they were placed: number, gateway and decision of each.
+        self._running: dict[int, tuple[int, int, Decision]] = {}
         self._taken_up: dict[int, list[tuple[Scheduler, int]]] = {}
         self._placed = 0
         self._heard_of = [0] * len(slo_ms)
@@ -106,14 +119,13 @@ class Gateways:
                 return None
             decision = late
         self._placed = self._heard_of[zone] = self._placed + 1
-        node = decision.index
-        self._running[request] = self._placed, zone, node, decision
-        return node
+        self._running[request] = self._placed, zone, decision
+        return self._node[decision.index]
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
+    def complete(self, request: int, node: int) -> None:
         """Tell all who know of a request that it is done."""
-        _, zone, _, decision = self._running.pop(request)
-        self._schedulers[zone].complete(decision, service_ms)
+        _, zone, decision = self._running.pop(request)
+        self._schedulers[zone].complete(decision, None)
         if self._taken_up:
             for scheduler, ticket in self._taken_up.pop(request, ()):
                 scheduler.complete(ticket, None)
@@ -127,10 +139,10 @@ class Gateways:
         heard_of = self._heard_of[zone]
         scheduler = self._schedulers[zone]
         for request in reversed(self._running):
-            number, _, node, _ = self._running[request]
+            number, _, decision = self._running[request]
             if number <= heard_of:
                 break
-            ticket = scheduler.reserve(self._names[node], self._need)
+            ticket = scheduler.reserve(decision.node, self._need)
             self._taken_up.setdefault(request, []).append((scheduler, ticket))
         self._heard_of[zone] = self._placed
 
@@ -146,3 +158,15 @@ class Gateways:
             return self._schedule[zone](self._need)
         except InfeasibleError:
             return None
+
+
+def _slots(fleet: Fleet, task: Task) -> NDArray[np.int64]:
+    """How many requests run side by side on each node, shape [nodes]."""
+    rooms = [fleet.numbers("parallelism")]
+    if task.cpu_cores:
+        rooms.append(fleet.numbers("cpu_cores") * (1 - fleet.numbers("load")) / task.cpu_cores)
+    if task.memory_mb:
+        rooms.append(fleet.numbers("memory_mb") / task.memory_mb)
+    # No slot less by a rounding.
+    slots: NDArray[np.int64] = np.maximum(np.min(rooms, axis=0) + 1e-9, 1).astype(np.int64)
+    return slots

@@ -26,8 +26,8 @@ class Policy(Protocol):
     def place(self, request: int, zone: int, now_ms: float) -> int | None:
         """The node that a request of a zone goes to now; None if it has to wait for room."""
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
-        """A request has been answered; it took so long at its node."""
+    def complete(self, request: int, node: int) -> None:
+        """A request that ran on a node has been answered."""
 
 
 class LeastBusy:
@@ -76,7 +76,7 @@ class Cleanest:
         slot = int(now_ms // self._step_ms)
         return self._nodes.take(self._cleanest[min(slot, len(self._cleanest) - 1)])
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
+    def complete(self, request: int, node: int) -> None:
         self._nodes.give_back(node)
 
 
@@ -97,7 +97,7 @@ class Nearest:
     def place(self, request: int, zone: int, now_ms: float) -> int:
         return self._nodes.take(self._nearest[zone])
 
-    def complete(self, request: int, node: int, service_ms: float) -> None:
+    def complete(self, request: int, node: int) -> None:
         self._nodes.give_back(node)
 
 

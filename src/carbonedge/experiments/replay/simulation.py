@@ -61,7 +61,7 @@ def simulate(arrivals: Arrivals, fleet: Fleet, policy: Policy) -> Course:
     place, complete = policy.place, policy.complete
     replace_first, push, pop = heapq.heapreplace, heapq.heappush, heapq.heappop
     nodes, starts_ms = [-1] * len(time_ms), [0.0] * len(time_ms)
-    answers: list[tuple[float, int, int, float]] = []
+    answers: list[tuple[float, int, int]] = []
     line: deque[int] = deque()
 
     def begin(request: int, zone: int, now_ms: float) -> bool:
@@ -73,16 +73,16 @@ def simulate(arrivals: Arrivals, fleet: Fleet, policy: Policy) -> Course:
         slots = free_ms[node]
         if slots[0] > start_ms:  # noqa: PLR1730 - a call of max takes longer
             start_ms = slots[0]
-        service_ms = mean_ms[node] * work[request]
-        replace_first(slots, start_ms + service_ms)
-        push(answers, (start_ms + service_ms + trip_ms, request, node, service_ms))
+        end_ms = start_ms + mean_ms[node] * work[request]
+        replace_first(slots, end_ms)
+        push(answers, (end_ms + trip_ms, request, node))
         nodes[request] = node
         starts_ms[request] = start_ms
         return True
 
     def answer() -> None:
-        now_ms, request, node, service_ms = pop(answers)
-        complete(request, node, service_ms)
+        now_ms, request, node = pop(answers)
+        complete(request, node)
         # Room for one has come free, and all requests need as much.
         if line and begin(line[0], zones[line[0]], now_ms):
             line.popleft()
