@@ -74,6 +74,8 @@ def test_targets_lie_on_the_front(costs: OperatorCosts) -> None:
         front[0].identity,
         front[-1].identity,
     ]
+    (only,) = targets(MODEL, CLUSTER, costs, front, 1)
+    assert only.plan.identity == front[0].identity
     for target in found:
         assert target.plan.latency_ms <= target.slo_ms
         assert target.excess == pytest.approx(0, abs=1e-9)
