@@ -18,10 +18,6 @@ import argparse
 from pathlib import Path
 
 from carbonedge.experiments.paper.export import TIMM_NAMES, export_models
-from carbonedge.experiments.paper.photos import read_photos
-
-SETTLING = 10
-"""Photos that BatchNorm's statistics are from."""
 
 
 def main() -> None:
@@ -30,7 +26,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--names", nargs="+", default=TIMM_NAMES, help="timm's names")
     arguments = parser.parse_args()
-    export_models(arguments.folder, read_photos(SETTLING).tensors, names=arguments.names)
+    export_models(arguments.folder, names=arguments.names)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,11 @@ from carbonedge.cli.paper_page import paper_page
 from carbonedge.cli.paper_tables import print_paper
 from carbonedge.cli.writing import writing
 from carbonedge.exceptions import BackendUnavailableError
-from carbonedge.experiments.paper import FULL, QUICK, Photos, read_models, read_photos, run_paper
+from carbonedge.experiments.paper import FULL, QUICK, read_models, read_photos, run_paper
 from carbonedge.experiments.paper.document import as_document
 from carbonedge.experiments.paper.export import export_models
 
 __all__ = ["paper"]
-
-SETTLING = 10
-"""Photos that BatchNorm's statistics are from, in models that are exported."""
 
 
 @click.command()
@@ -65,7 +62,7 @@ def paper(
         with writing("into the folder", output_path):
             Path(output_path).mkdir(parents=True, exist_ok=True)
     photos = read_photos(extent.photos, photos_path)
-    with _exported(models, photos) as paths, _saying() as advance:
+    with _exported(models) as paths, _saying() as advance:
         result = run_paper(read_models(paths), photos, extent, advance=advance)
     document = json.dumps(as_document(result), indent=2)
     if output_path is not None:
@@ -82,13 +79,13 @@ def paper(
 
 
 @contextlib.contextmanager
-def _exported(given: Sequence[str], photos: Photos) -> Iterator[Sequence[str | Path]]:
+def _exported(given: Sequence[str]) -> Iterator[Sequence[str | Path]]:
     """The files that were given, or new ones that go as this is left."""
     if given:
         yield given
         return
     with tempfile.TemporaryDirectory(prefix="carbonedge-") as folder:
-        yield export_models(folder, photos.tensors[:SETTLING])
+        yield export_models(folder)
 
 
 @contextlib.contextmanager

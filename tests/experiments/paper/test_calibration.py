@@ -2,11 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, numpy_helper
+from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from photo_model import photo_model
 
-from carbonedge import Cluster, InferenceSession, load_model, pareto, partition
+from carbonedge import Cluster, InferenceSession, Link, load_model, pareto, partition
 from carbonedge.experiments.paper import PaperModel, Photos
-from carbonedge.experiments.paper.calibration import as_measured, predicted, time_whole, timed
+from carbonedge.experiments.paper.calibration import (
+    as_measured,
+    as_slow,
+    measured_links,
+    predicted,
+    time_whole,
+    timed,
+)
 from carbonedge.experiments.paper.plans import least_emissions_g, targets
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.planning import OperatorCosts, operator_costs
@@ -65,6 +74,8 @@ def test_targets_lie_on_the_front(costs: OperatorCosts) -> None:
         front[0].identity,
         front[-1].identity,
     ]
+    (only,) = targets(MODEL, CLUSTER, costs, front, 1)
+    assert only.plan.identity == front[0].identity
     for target in found:
         assert target.plan.latency_ms <= target.slo_ms
         assert target.excess == pytest.approx(0, abs=1e-9)
@@ -84,3 +95,41 @@ def test_the_whole_model_is_timed_on_each_node() -> None:
         taken = time_whole(MODEL, {"node-green": session}, photos)
         assert taken["node-green"] == pytest.approx(session.footprint.latency_ms)
         assert session.footprint.inferences == 3
+
+
+def test_a_hops_latency_and_bandwidth_come_out_of_two_sizes() -> None:
+    own = Link("a", "b", bandwidth_mbps=1000, latency_ms=1)
+    # 3 ms, and 10 ms for each MB: 800 Mbit/s.
+    (slow, other) = as_slow(
+        [own, Link("a", "c", bandwidth_mbps=500, latency_ms=5)], own, (0.1, 4.0), (2.1, 24.0)
+    )
+    assert (slow.latency_ms, slow.bandwidth_mbps) == pytest.approx((3, 800))
+    assert other.latency_ms == pytest.approx(7)
+    # 16 ms for each MB of its own, and 2 more.
+    assert other.bandwidth_mbps == pytest.approx(8000 / 18)
+
+
+def test_two_hops_of_one_size_tell_of_the_latency_alone() -> None:
+    own = Link("a", "b", bandwidth_mbps=1000, latency_ms=1)
+    (slow,) = as_slow([own], own, (1.0, 20.0), (1.0, 22.0))
+    assert (slow.latency_ms, slow.bandwidth_mbps) == pytest.approx((12, 1000))
+
+
+def test_no_link_gets_faster_than_its_figures() -> None:
+    own = Link("a", "b", bandwidth_mbps=1000, latency_ms=1)
+    assert as_slow([own], own, (1.0, 0.5), (2.0, 0.5)) == (own,)
+
+
+def test_a_model_that_cannot_be_cut_leaves_the_links_as_they_are() -> None:
+    graph = make_graph(
+        [make_node("Conv", ["photo", "weight"], ["seen"])],
+        "one",
+        [make_tensor_value_info("photo", TensorProto.FLOAT, (1, 3, 224, 224))],
+        [make_tensor_value_info("seen", TensorProto.FLOAT, (1, 1, 224, 224))],
+        [numpy_helper.from_array(np.ones((1, 3, 1, 1), np.float32), "weight")],
+    )
+    model = make_model(graph, opset_imports=[make_opsetid("", 17)], ir_version=8)
+    one = PaperModel("one", load_model(model), "photo")
+    costs = operator_costs(one.graph, timed(CLUSTER.nodes, WHOLE_MS), "macs")
+    photos = Photos((), "none")
+    assert measured_links(one, CLUSTER, costs, photos, "nowhere") == CLUSTER.links

@@ -20,6 +20,7 @@ from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
 __all__ = [
     "as_measured",
+    "as_slow",
     "mean_of",
     "means",
     "measured_links",
@@ -102,6 +103,8 @@ def measured_links(
     assert link is not None, "the paper's nodes are linked"
     took: list[tuple[float, float]] = []
     inner = range(1, len(formulation.cuts) - 1)
+    if not inner:
+        return cluster.links
     for pick in (min, max):
         cut = pick(inner, key=lambda number: formulation.cuts[number].mb)
         found = formulation.problem.evaluate((cut,), ends)
@@ -111,10 +114,20 @@ def measured_links(
                 one.run(None, {model.input: photo})
             total = one.footprint
         took.append((plan.transfers[0].mb, total.transfers.time_ms / total.inferences))
-    (least_mb, least_ms), (most_mb, most_ms) = took
-    own_ms = MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
-    ms_per_mb = max(own_ms, (most_ms - least_ms) / (most_mb - least_mb))
-    latency_ms = max(link.latency_ms, least_ms - least_mb * ms_per_mb)
+    return as_slow(cluster.links, link, *took)
+
+
+def as_slow(
+    links: Sequence[Link], link: Link, few: tuple[float, float], much: tuple[float, float]
+) -> tuple[Link, ...]:
+    """Links with what one of them took more than its own figures say, by two sizes in MB and the
+    ms that they took; no link gets faster.
+    """
+    (few_mb, few_ms), (much_mb, much_ms) = few, much
+    own_ms = ms_per_mb = MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
+    if much_mb > few_mb:
+        ms_per_mb = max(own_ms, (much_ms - few_ms) / (much_mb - few_mb))
+    latency_ms = max(link.latency_ms, few_ms - few_mb * ms_per_mb)
     return tuple(
         dataclasses.replace(
             one,
@@ -122,5 +135,5 @@ def measured_links(
             bandwidth_mbps=1
             / (1 / one.bandwidth_mbps + (ms_per_mb - own_ms) / (MEGABITS_PER_MB * MS_PER_S)),
         )
-        for one in cluster.links
+        for one in links
     )

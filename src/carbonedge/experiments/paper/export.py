@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from carbonedge.exceptions import ModelError
+from carbonedge.experiments.paper.photos import read_photos
 
 __all__ = ["TIMM_NAMES", "export_models"]
 
 TIMM_NAMES = ("mobilenetv2_100", "mobilenetv4_conv_small", "efficientnet_b0")
 OPSET = 18
 SEED = 0
+SETTLING = 10
+"""Photos that BatchNorm's statistics are from."""
 
 _declared: list[Any] = []
 """Operators last as long as the library that declares them."""
 
 
 def export_models(
-    folder: str | os.PathLike[str],
-    photos: Sequence[NDArray[np.float32]],
-    *,
-    names: Sequence[str] = TIMM_NAMES,
+    folder: str | os.PathLike[str], *, names: Sequence[str] = TIMM_NAMES
 ) -> list[Path]:
     """Write one file for each, with random weights: nobody ships trained ones by pip, and times
     do not depend on them.
@@ -35,9 +34,6 @@ def export_models(
     ----------
     folder
         Where they go; made if need be.
-    photos
-        That BatchNorm takes its statistics from: fresh weights shrink what passes, until
-        outputs are all but 0.
     names
         timm's.
 
@@ -45,14 +41,21 @@ def export_models(
     ------
     ModelError
         If torch or timm is not installed.
+    BackendUnavailableError
+        If Pillow or scikit-image is not installed.
+
+    Notes
+    -----
+    BatchNorm takes its statistics from photos of `read_photos`: fresh weights shrink what passes,
+    until outputs are all but 0.
     """
     torch, timm = _exporters()
+    samples = torch.from_numpy(np.concatenate(read_photos(SETTLING).tensors))
     Path(folder).mkdir(parents=True, exist_ok=True)
     paths = []
     for name in names:
         torch.manual_seed(SEED)
         model = timm.create_model(name, pretrained=False)
-        samples = torch.from_numpy(np.concatenate(list(photos)))
         _settle(torch, model, samples)
         program = torch.onnx.export(
             model.eval(),

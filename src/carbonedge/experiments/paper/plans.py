@@ -98,11 +98,13 @@ def least_emissions_g(front: Sequence[Plan], latency_ms: float) -> float | None:
 def targets(
     model: PaperModel, cluster: Cluster, costs: OperatorCosts, front: Sequence[Plan], count: int
 ) -> list[Target]:
-    """Plans for latencies at even distances from the front's fastest to its greenest plan."""
+    """Plans for latencies at even distances from the front's fastest to its greenest plan; of one,
+    the fastest.
+    """
     fastest_ms, greenest_ms = front[0].latency_ms, front[-1].latency_ms
     found = []
     for number in range(count):
-        slo_ms = fastest_ms + (greenest_ms - fastest_ms) * number / (count - 1)
+        slo_ms = fastest_ms + (greenest_ms - fastest_ms) * number / max(1, count - 1)
         slo_ms *= 1 + ROUNDING
         plan = partition(model.graph, cluster, slo_ms=slo_ms, costs=costs)
         least_g = least_emissions_g(front, slo_ms)
