@@ -71,6 +71,7 @@ def test_tables_of_policies_zones_and_the_worth_of_moving(
     assert "Moving work between these grids is worth 0.00 % at 0 ms, 0.00 % at 10 ms, " in words
     assert "3 values of the traces are missing: policies saw the last one known" in words
     assert "Capacity was ample: no request waited" in words
+    assert "The oracle knows every intensity to come and the work of each request, " in words
     assert re.search(r"6 policies and the oracle, \d+ requests each, in \d+\.\d s\.", words)
     assert re.search(r"SUN 5 \d+ 155 \S+ 3 -8\b", words)
     assert re.search(r"COAL 5 \d+ 155 \S+ 0 \+0\b", words)

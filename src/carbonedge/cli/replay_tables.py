@@ -164,9 +164,9 @@ def notes(replay: Replay) -> Iterator[str]:
         "month and hour: of a request's arrival, in UTC."
     )
     yield (
-        "The oracle knows every intensity to come and meets the SLO with the least grams wherever "
-        "a node can, as if none were ever busy: no request that meets its SLO emits less. A policy "
-        "that emits less in all misses SLOs."
+        "The oracle knows every intensity to come and the work of each request, and meets the SLO "
+        "with the least grams wherever a node can, as if none were ever busy: no request that "
+        "meets its SLO emits less. A policy that emits less in all misses SLOs."
     )
     missing = sum(zone.missing for zone in replay.zones)
     if missing:
