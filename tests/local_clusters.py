@@ -44,11 +44,19 @@ def run_folder() -> Iterator[Path]:
 
 
 def marked(folder: Path) -> list[int]:
-    """The processes of all local clusters of a run folder."""
+    """The processes of all local clusters of a run folder, by their environment as it is in memory:
+    some have partly overwritten it, or else by their logs.
+    """
     found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(MARK, "").startswith(str(folder)):
+        with contextlib.suppress(OSError, psutil.Error):
+            proc = Path("/proc", str(process.pid))
+            its = f"{MARK}={folder}/".encode() in (proc / "environ").read_bytes()
+            if not its and process.pid != os.getpid():
+                its = any(
+                    one.readlink().match(f"{folder}/ce*/ray/*/logs/*") for one in proc.glob("fd/*")
+                )
+            if its and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
 
@@ -57,7 +65,7 @@ def cgroups_of(name: str) -> list[str]:
     """Those that local clusters of some name have here."""
     tops = {
         folder
-        for controller in ("cpu", "memory", UNIFIED)
+        for controller in ("cpu", "memory", "cpuacct", UNIFIED)
         for folder in groups(controller, Path("/")).values()
     }
     return [str(path) for top in tops for path in top.glob(f"carbonedge-{name}-*")]

@@ -1,4 +1,4 @@
-"""The processes of a local cluster, found by their mark and killed."""
+"""The processes of a local cluster, found and killed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ __all__ = ["kill", "living"]
 
 WITHIN_S = 10.0
 PAUSE_S = 0.02
+TITLE = "ray::"
+"""What Ray's agents and workers call themselves; agents overwrite their environment with it."""
 
 
 def living(folder: Path, others: Collection[int] = ()) -> list[Any]:
-    """Those that live and bear the mark of a cluster, or are among others; never this one."""
+    """Those that live and are of a cluster, or are among others; never this one."""
     psutil = optional("psutil", "ray", CarbonEdgeError)
-    mark, found = str(folder), []
+    found = []
     for process in psutil.process_iter():
         # Many that are none of ours may not be looked at.
         with contextlib.suppress(psutil.Error, OSError):
-            ours = process.pid in others or process.environ().get(MARK) == mark
+            ours = process.pid in others or _is_of(folder, process)
             if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
@@ -55,3 +57,15 @@ def kill(folder: Path, others: Callable[[], Collection[int]]) -> int:
                     killed.add(process.pid)
         time.sleep(PAUSE_S)
     return len(killed)
+
+
+def _is_of(folder: Path, process: Any) -> bool:
+    """Whether it bears the mark of a cluster, or is one of Ray's with a log there open."""
+    if process.environ().get(MARK) == str(folder):
+        return True
+    title = process.cmdline()[:1]
+    return bool(title) and title[0].startswith(TITLE) and _has_open(folder, process)
+
+
+def _has_open(folder: Path, process: Any) -> bool:
+    return any(Path(file.path).is_relative_to(folder) for file in process.open_files())
