@@ -72,7 +72,7 @@ def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
     try:
         try:
             groups = cgroups.make(
-                f"carbonedge-{folder.name}", limits, noting=lambda what: note(folder, what)
+                f"{cgroups.PREFIX}{folder.name}", limits, noting=lambda what: note(folder, what)
             )
             record = dataclasses.replace(record, groups=groups)
         except cgroups.NoRightsError as error:
