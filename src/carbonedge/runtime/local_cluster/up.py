@@ -11,7 +11,7 @@ from pathlib import Path
 from carbonedge.cluster import Cluster
 from carbonedge.exceptions import ClusterError
 from carbonedge.runtime.local_cluster import cgroups, head, processes
-from carbonedge.runtime.local_cluster.down import remove
+from carbonedge.runtime.local_cluster.down import let_go
 from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import (
     Record,
@@ -82,9 +82,7 @@ def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
         address = head.start(folder, limits, record.token)
         return dataclasses.replace(record, address=address).write(), lock
     except BaseException:
-        with locked():
-            remove(folder)
-            os.close(lock)
+        let_go(folder, lock)
         raise
 
 
