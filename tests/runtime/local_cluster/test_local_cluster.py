@@ -331,7 +331,12 @@ def test_what_a_program_that_was_killed_has_left_is_taken_down() -> None:
         process.wait(WITHIN_S)
         raylets = [pid for pid in marked(folder) if "raylet" in psutil.Process(pid).name()]
         assert raylets
+        assert [one.runs for one in status()] == [True]
         os.kill(raylets[0], signal.SIGKILL)
+        wait_for(lambda: raylets[0] not in marked(folder))
+        [there] = status()
+        assert (there.owner, there.runs) == (None, False)
+        assert there.processes >= 1
         [one] = down()
         assert one.owner is None
         assert one.processes >= 1

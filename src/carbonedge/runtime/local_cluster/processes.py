@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import MARK
 
-__all__ = ["kill", "living"]
+__all__ = ["are_a_ray", "kill", "living"]
 
 WITHIN_S = 10.0
 PAUSE_S = 0.02
+NEEDED = {"gcs_server", "raylet"}
+"""Without either no session can begin, whatever else lives on for a while."""
 TITLE = "ray::"
 """What Ray's agents and workers call themselves; agents overwrite their environment with it."""
 
@@ -32,6 +34,16 @@ def living(folder: Path, others: Collection[int] = ()) -> list[Any]:
             if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def are_a_ray(processes: Iterable[Any]) -> bool:
+    """Whether sessions can use what lives."""
+    psutil = optional("psutil", "ray", CarbonEdgeError)
+    names = set()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            names.add(process.name())
+    return names >= NEEDED
 
 
 def kill(folder: Path, others: Callable[[], Collection[int]]) -> int:

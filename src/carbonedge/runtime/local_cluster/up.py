@@ -99,7 +99,7 @@ def _check_none(within: Path) -> None:
                 where = "is coming up"
             else:
                 os.close(lock)
-                if record.address and processes.living(folder):
+                if record.address and processes.are_a_ray(processes.living(folder)):
                     where = f"is up at {record.address}"
             raise ClusterError(
                 f"a local cluster of {names} {where}: take it down first, by `carbonedge cluster "
