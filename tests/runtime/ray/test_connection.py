@@ -9,22 +9,23 @@ import ray_machines  # noqa: F401 - one token for every Ray of this process
 from carbonedge.runtime.ray.connection import Connection, resource, start_line
 
 
-@pytest.mark.parametrize("node", ["pi-1", 'it\'s "ünï" $HOME [b]x[/b]', "rack 1: a/b=c"])
+@pytest.mark.parametrize("node", ["pi-1", 'it\'s "uni" $HOME [b]x[/b]', "rack 1: a/b=c"])
 def test_a_shell_reads_a_start_line_as_it_was_meant(node: str) -> None:
     words = shlex.split(start_line(node, "head:6379"))
     assert words[:3] == ["ray", "start", "--address=head:6379"]
     assert json.loads(words[3].removeprefix("--resources=")) == {f"carbonedge:{node}": 1}
 
 
-def test_no_resource_has_a_comma_and_no_two_nodes_the_same() -> None:
-    # Ray takes one for the end of the name, and waits.
-    nodes = ["a,b", "a%2Cb", "a%b", "ab"]
+def test_no_resource_has_a_comma_or_other_than_ascii_and_no_two_nodes_the_same() -> None:
+    # Ray takes a comma for the end of the name, and waits.
+    nodes = ["a,b", "a%2Cb", "a%b", "ab", "ünï", "%C3%BCn%C3%AF"]
     resources = [resource(node) for node in nodes]
     assert "," not in "".join(resources)
     assert len(set(resources)) == len(nodes)
 
 
 @pytest.mark.parametrize(
+    assert "".join(resources).isascii()
     "address",
     ["", "local", "head", "head:", "head:abc", ":6379", "head:0", "head:65536", "ray://head:1"],
 )

@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import socket
+import string
 import sys
 import threading
 import uuid
@@ -15,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 NAMESPACE = "carbonedge"
+AS_IT_IS = "".join({*string.punctuation, " "} - {"%", ","})
+"""In names of resources."""
 ENVIRONMENT = {
     # Ray warns of a change to come unless it is told which way is meant.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -72,9 +76,10 @@ def import_ray() -> ModuleType:
 def resource(node: str) -> str:
     """The custom resource of the Ray node that is a node's machine.
 
-    A Ray node never comes up with a comma in the name of one.
+    A Ray node never comes up with a comma in the name of one, and actors cannot ask for one that is
+    not ASCII.
     """
-    return f"carbonedge:{node.replace('%', '%25').replace(',', '%2C')}"
+    return f"carbonedge:{quote(node, safe=AS_IT_IS)}"
 
 
 def start_line(node: str, address: str) -> str:
