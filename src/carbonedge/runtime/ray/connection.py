@@ -198,6 +198,7 @@ class Connection:
         }
         global _given
         _given = address
+        found = None
         if address is not None:
             found = known(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
             if found is not None:
@@ -216,6 +217,11 @@ class Connection:
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             _access.close()
             why = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
+            if found is not None:
+                raise ClusterError(
+                    f"the local cluster at {address!r} does not answer: {why}; take down what is "
+                    "left of it, by `carbonedge cluster down`"
+                ) from error
             raise ClusterError(
                 f"there is no Ray at {address!r}: {why}; start one with `ray start --head`, and "
                 "give its address; where it asks for a token, set RAY_AUTH_MODE=token, with its "
