@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from carbonedge import Cluster, Link, Node
@@ -16,7 +17,7 @@ from carbonedge.carbon.energy.cgroup import UNIFIED, groups
 from carbonedge.runtime.local_cluster.cgroups import NoRightsError, make, remove
 from carbonedge.runtime.local_cluster.down import down
 from carbonedge.runtime.local_cluster.limits import Limits
-from carbonedge.runtime.local_cluster.record import RUN_FOLDER
+from carbonedge.runtime.local_cluster.record import MARK, RUN_FOLDER
 
 NODES = (
     Node("a", cpu_cores=0.5, memory_mb=300, power_w=10, intensity_g_per_kwh=100),
@@ -43,18 +44,20 @@ def run_folder() -> Iterator[Path]:
 
 
 def marked(folder: Path) -> list[int]:
-    """The processes of all local clusters of a run folder: by the mark that they were started
-    with or, as some of Ray's write their title over it, by the files that they have open.
+    """The processes of all local clusters of a run folder, by their environment as it is in memory:
+    some have partly overwritten it, or else by their logs.
     """
     found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            titled = (process / "cmdline").read_bytes().startswith(b"ray::")
-            files = {str(one.readlink()) for one in (process / "fd").iterdir()}
-            if f"={folder}/".encode() in (process / "environ").read_bytes() or (
-                titled and any(name.startswith(f"{folder}/") for name in files)
-            ):
-                found.append(int(process.name))
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            proc = Path("/proc", str(process.pid))
+            its = f"{MARK}={folder}/".encode() in (proc / "environ").read_bytes()
+            if not its and process.pid != os.getpid():
+                its = any(
+                    one.readlink().match(f"{folder}/ce*/ray/*/logs/*") for one in proc.glob("fd/*")
+                )
+            if its and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
     return found
 
 
@@ -62,7 +65,7 @@ def cgroups_of(name: str) -> list[str]:
     """Those that local clusters of some name have here."""
     tops = {
         folder
-        for controller in ("cpu", "memory", UNIFIED)
+        for controller in ("cpu", "memory", "cpuacct", UNIFIED)
         for folder in groups(controller, Path("/")).values()
     }
     return [str(path) for top in tops for path in top.glob(f"carbonedge-{name}-*")]

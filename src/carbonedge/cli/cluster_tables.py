@@ -78,7 +78,7 @@ def _state(one: Status) -> str:
         by = "" if one.owner is None else f" It is used by process {one.owner}."
         return f"{names} at {one.record.address}. {_throttled(one.record)}{by}"
     if one.owner is not None:
-        return f"process {one.owner} brings it up."
+        return f"process {one.owner} brings it up, or its Ray has ended."
     return (
         f"{one.processes} processes are left of it, and its files; `carbonedge cluster down` "
         "removes them."

@@ -133,6 +133,20 @@ def test_what_was_made_is_removed_however_far_it_got(version_2: Path) -> None:
     assert cgroups.remove(notes) == 0
 
 
+def test_controllers_stay_while_another_local_cluster_has_limits_by_them(version_2: Path) -> None:
+    subtree = version_2 / "cg/user.slice/cgroup.subtree_control"
+    notes: dict[str, list[Sequence[str]]] = {"one": [], "two": []}
+    for name, its in notes.items():
+        cgroups.make(f"{cgroups.PREFIX}{name}", LIMITS, noting=its.append, root=version_2)
+        subtree.write_text("memory pids cpu\n")  # as the kernel says it
+    for name, its in notes.items():
+        for group in subtree.parent.glob(f"{cgroups.PREFIX}{name}-*"):
+            for file in group.iterdir():  # the kernel's go with the folder
+                file.unlink()
+        assert cgroups.remove(its) == len(LIMITS)
+        assert subtree.read_text() == "memory pids cpu\n"
+
+
 def test_what_could_not_be_made_need_not_be_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -292,6 +292,28 @@ def test_an_error_within_leaves_nothing(folder: Path, monkeypatch: pytest.Monkey
     assert found(folder) == before
 
 
+@pytest.mark.parametrize("what", ["context.leave", "cgroups.remove"])
+def test_what_cannot_be_left_or_removed_is_held_no_more(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """So that `down` can try again."""
+
+    def fails(*_: Any) -> None:
+        raise OSError("busy")
+
+    monkeypatch.setattr("carbonedge.runtime.local_cluster.head.start", lambda *_: "10.0.0.1:1")
+    with run_folder() as folder:
+        with (
+            monkeypatch.context() as broken,
+            pytest.raises(OSError, match="busy"),
+            LocalCluster(CLUSTER),
+        ):
+            broken.setattr(f"carbonedge.runtime.local_cluster.{what}", fails)
+        left = down()
+        assert [one.owner for one in left] == [None] * (what == "cgroups.remove")
+        assert_no_trace(folder)
+
+
 def test_a_ray_that_does_not_start_says_why(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = found(folder)
     monkeypatch.setattr("carbonedge.runtime.local_cluster.head.OPTIONS", ("--no-such-option",))
@@ -309,7 +331,12 @@ def test_what_a_program_that_was_killed_has_left_is_taken_down() -> None:
         process.wait(WITHIN_S)
         raylets = [pid for pid in marked(folder) if "raylet" in psutil.Process(pid).name()]
         assert raylets
+        assert [one.runs for one in status()] == [True]
         os.kill(raylets[0], signal.SIGKILL)
+        wait_for(lambda: raylets[0] not in marked(folder))
+        [there] = status()
+        assert (there.owner, there.runs) == (None, False)
+        assert there.processes >= 1
         [one] = down()
         assert one.owner is None
         assert one.processes >= 1

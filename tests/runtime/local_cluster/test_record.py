@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from local_clusters import CLUSTER, run_folder
 from carbonedge import ClusterError
 from carbonedge.runtime.local_cluster import record
 from carbonedge.runtime.local_cluster.record import Record, held, known, locked, new_folder
+from carbonedge.runtime.local_cluster.status import status
 
 HOLD = """
 import sys
@@ -42,6 +44,19 @@ def written(**more: object) -> Record:
 def test_a_record_is_read_as_it_was_written() -> None:
     one = written(groups={"a": ["/cg/a"]}, why="no rights", address="10.0.0.1:1")
     assert Record.read(one.folder) == one
+
+
+@pytest.mark.parametrize("spoil", ["{}", "[]", '{"cluster": {}}', None])
+def test_one_of_another_version_is_no_record(spoil: str | None) -> None:
+    one = written(address="10.0.0.1:1", kept=True)
+    file = one.folder / record.RECORD
+    document = json.loads(file.read_text())
+    file.write_text(spoil or json.dumps({**document, "later": 1}))
+    with pytest.raises(ValueError, match="is not of this version"):
+        Record.read(one.folder)
+    assert known("auto") is None
+    [there] = status()
+    assert (there.record, there.runs) == (None, False)
 
 
 def test_nobody_else_can_read_it() -> None:

@@ -275,6 +275,15 @@ def test_a_stage_that_took_more_than_was_planned_goes_elsewhere_for_good(
     assert nodes["b"].memory_mb < 50.0
 
 
+def test_a_node_that_stages_outgrew_twice_gets_none(scene: Scene) -> None:
+    """Whatever less the next one is planned to take."""
+    scene.troubles = [OutgrownError("b", 50.0, 60.0), OutgrownError("b", 25.0, 60.0)]
+    small = dataclasses.replace(plan("b"), stages=(Stage("b", 0, 4, 1, 1, 1, 1.0),))
+    scene.wanted = lambda view: [plan("ab" if view.holds(small) else "ac")]
+    scene.conductor.start()
+    assert scene.up == ["ac"] == scene.held
+
+
 def test_where_it_has_nowhere_to_go_it_is_tried_once(scene: Scene) -> None:
     def fits(view: View) -> list[Plan]:
         if not view.holds(plan("ab")):

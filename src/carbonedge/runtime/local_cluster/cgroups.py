@@ -13,8 +13,10 @@ from pathlib import Path
 from carbonedge.carbon.energy.cgroup import UNIFIED, groups
 from carbonedge.runtime.local_cluster.limits import Limits
 
-__all__ = ["NoRightsError", "enter", "make", "memory_kills", "pids", "remove"]
+__all__ = ["PREFIX", "NoRightsError", "enter", "make", "memory_kills", "pids", "remove"]
 
+PREFIX = "carbonedge-"
+"""Of the cgroups of all local clusters."""
 CPU, MEMORY = "cpu", "memory"
 COUNTING = "cpuacct"
 """In version 1 it may be a hierarchy of its own, and without a group there nobody could tell a node's
@@ -130,7 +132,8 @@ def remove(noted: Sequence[Sequence[str]]) -> int:
     for what, folder, *controllers in reversed(noted):
         if what == "group":
             removed += _removed(Path(folder), until_s)
-        elif Path(folder, SUBTREE).exists():
+        elif Path(folder, SUBTREE).exists() and not any(Path(folder).glob(f"{PREFIX}*")):
+            # Else another local cluster would lose its limits.
             _write(Path(folder, SUBTREE), " ".join(f"-{one}" for one in controllers))
     return removed
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Self
 
 from carbonedge.cluster import Cluster
-from carbonedge.runtime.local_cluster.down import remove
-from carbonedge.runtime.local_cluster.record import MARK, Record, locked
+from carbonedge.runtime.local_cluster.down import let_go
+from carbonedge.runtime.local_cluster.record import MARK, Record
 from carbonedge.runtime.local_cluster.up import bring_up
 from carbonedge.runtime.ray.connection import leave
 
@@ -72,7 +71,7 @@ class LocalCluster:
         trace: TracebackType | None,
     ) -> None:
         assert self._record is not None, "it was entered"
-        leave(self.address)
-        with locked():
-            remove(self._record.folder)
-            os.close(self._lock)
+        try:
+            leave(self.address)
+        finally:
+            let_go(self._record.folder, self._lock)

@@ -10,7 +10,7 @@ from pathlib import Path
 from carbonedge.runtime.local_cluster import cgroups, processes
 from carbonedge.runtime.local_cluster.record import Record, found, held, locked, noted
 
-__all__ = ["Down", "down", "remove"]
+__all__ = ["Down", "down", "let_go"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,24 @@ def down() -> list[Down]:
                 done.append(Down(str(folder), owner=Record.read(folder).pid))
                 continue
             try:
-                done.append(remove(folder))
+                done.append(_remove(folder))
             finally:
                 os.close(lock)
     return done
 
 
-def remove(folder: Path) -> Down:
-    """Every trace of one, or of what there is of it; for whoever holds it."""
+def let_go(folder: Path, lock: int) -> None:
+    """Remove every trace of one that this process holds. Where that fails, it is held no more, for
+    `down` to try again.
+    """
+    with locked():
+        try:
+            _remove(folder)
+        finally:
+            os.close(lock)
+
+
+def _remove(folder: Path) -> Down:
     notes = noted(folder)
     killed = processes.kill(folder, lambda: cgroups.pids(notes))
     removed = cgroups.remove(notes)

@@ -1,11 +1,11 @@
-"""The processes of a local cluster, found by their mark and killed."""
+"""The processes of a local cluster, found and killed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +13,37 @@ from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
 from carbonedge.runtime.local_cluster.record import MARK
 
-__all__ = ["kill", "living"]
+__all__ = ["are_a_ray", "kill", "living"]
 
 WITHIN_S = 10.0
 PAUSE_S = 0.02
+NEEDED = {"gcs_server", "raylet"}
+"""Without either no session can begin, whatever else lives on for a while."""
 TITLE = "ray::"
+"""What Ray's agents and workers call themselves; agents overwrite their environment with it."""
 
 
 def living(folder: Path, others: Collection[int] = ()) -> list[Any]:
-    """Those of a cluster that live, and those among others; never this one."""
+    """Those that live and are of a cluster, or are among others; never this one."""
     psutil = optional("psutil", "ray", CarbonEdgeError)
     found = []
     for process in psutil.process_iter():
         # Many that are none of ours may not be looked at.
         with contextlib.suppress(psutil.Error, OSError):
-            ours = process.pid in others or _belongs(process, folder)
+            ours = process.pid in others or _is_of(folder, process)
             if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
 
 
-def _belongs(process: Any, folder: Path) -> bool:
-    """Whether it bears the mark or, as Ray's own in Python write their title over it, has a file
-    of the cluster open.
-    """
-    if process.environ().get(MARK) == str(folder):
-        return True
-    titled = any(word.startswith(TITLE) for word in process.cmdline()[:1])
-    return titled and any(Path(one.path).is_relative_to(folder) for one in process.open_files())
+def are_a_ray(processes: Iterable[Any]) -> bool:
+    """Whether sessions can use what lives."""
+    psutil = optional("psutil", "ray", CarbonEdgeError)
+    names = set()
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            names.add(process.name())
+    return names >= NEEDED
 
 
 def kill(folder: Path, others: Callable[[], Collection[int]]) -> int:
@@ -66,3 +69,15 @@ def kill(folder: Path, others: Callable[[], Collection[int]]) -> int:
                     killed.add(process.pid)
         time.sleep(PAUSE_S)
     return len(killed)
+
+
+def _is_of(folder: Path, process: Any) -> bool:
+    """Whether it bears the mark of a cluster, or is one of Ray's with a log there open."""
+    if process.environ().get(MARK) == str(folder):
+        return True
+    title = process.cmdline()[:1]
+    return bool(title) and title[0].startswith(TITLE) and _has_open(folder, process)
+
+
+def _has_open(folder: Path, process: Any) -> bool:
+    return any(Path(file.path).is_relative_to(folder) for file in process.open_files())

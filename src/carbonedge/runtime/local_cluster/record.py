@@ -78,13 +78,16 @@ class Record:
         Raises
         ------
         OSError, ValueError
-            If there is none, or it was not written to its end.
+            If there is none, or it was not written to its end, or by another version.
         """
         document = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        cluster = document.pop("cluster")
-        nodes = [Node(**node) for node in cluster["nodes"]]
-        links = [Link(**link) for link in cluster["links"]]
-        return cls(folder=folder, cluster=Cluster(nodes, links), **document)
+        try:
+            cluster = document.pop("cluster")
+            nodes = [Node(**node) for node in cluster["nodes"]]
+            links = [Link(**link) for link in cluster["links"]]
+            return cls(folder=folder, cluster=Cluster(nodes, links), **document)
+        except (AttributeError, KeyError, TypeError, ClusterError) as error:
+            raise ValueError(f"{folder / RECORD} is not of this version: {error!r}") from error
 
     def write(self) -> Self:
         """Put it in its folder, whole or not at all."""

@@ -26,17 +26,15 @@ class Status:
         Of its Ray, and what those started.
     owner
         The living process that uses it, or brings it up; ``None`` where it stays by itself.
+    runs
+        Whether sessions can use it, or else it is only left behind, or comes up.
     """
 
     folder: str
     record: Record | None
     processes: int
     owner: int | None
-
-    @property
-    def runs(self) -> bool:
-        """Whether sessions can use it, or else is only left behind, or comes up."""
-        return self.record is not None and bool(self.record.address) and self.processes > 0
+    runs: bool
 
 
 def status() -> list[Status]:
@@ -58,5 +56,7 @@ def status() -> list[Status]:
                 owner = record.pid if record is not None else None
             else:
                 os.close(lock)
-            there.append(Status(str(folder), record, len(processes.living(folder)), owner))
+            living = processes.living(folder)
+            runs = record is not None and bool(record.address) and processes.are_a_ray(living)
+            there.append(Status(str(folder), record, len(living), owner, runs))
     return there

@@ -11,7 +11,7 @@ from pathlib import Path
 from carbonedge.cluster import Cluster
 from carbonedge.exceptions import ClusterError
 from carbonedge.runtime.local_cluster import cgroups, head, processes
-from carbonedge.runtime.local_cluster.down import remove
+from carbonedge.runtime.local_cluster.down import let_go
 from carbonedge.runtime.local_cluster.limits import Limits
 from carbonedge.runtime.local_cluster.record import (
     Record,
@@ -72,7 +72,7 @@ def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
     try:
         try:
             groups = cgroups.make(
-                f"carbonedge-{folder.name}", limits, noting=lambda what: note(folder, what)
+                f"{cgroups.PREFIX}{folder.name}", limits, noting=lambda what: note(folder, what)
             )
             record = dataclasses.replace(record, groups=groups)
         except cgroups.NoRightsError as error:
@@ -82,9 +82,7 @@ def bring_up(cluster: Cluster, *, kept: bool) -> tuple[Record, int]:
         address = head.start(folder, limits, record.token)
         return dataclasses.replace(record, address=address).write(), lock
     except BaseException:
-        with locked():
-            remove(folder)
-            os.close(lock)
+        let_go(folder, lock)
         raise
 
 
@@ -101,7 +99,7 @@ def _check_none(within: Path) -> None:
                 where = "is coming up"
             else:
                 os.close(lock)
-                if record.address and processes.living(folder):
+                if record.address and processes.are_a_ray(processes.living(folder)):
                     where = f"is up at {record.address}"
             raise ClusterError(
                 f"a local cluster of {names} {where}: take it down first, by `carbonedge cluster "

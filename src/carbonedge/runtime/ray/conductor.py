@@ -162,7 +162,8 @@ class Conductor:
                 tight = error
                 if isinstance(error, OutgrownError):
                     if error.node in outgrown:
-                        raise InfeasibleError(str(error)) from error
+                        # No plan's figure for it can be trusted.
+                        self._lacks(error.node, 0.0, lasting=True)
                     outgrown.add(error.node)
                     self._pause()
             except InfeasibleError as error:

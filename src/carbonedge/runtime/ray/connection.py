@@ -8,6 +8,7 @@ import logging
 import os
 import shlex
 import socket
+import string
 import sys
 import threading
 import uuid
@@ -15,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
+from urllib.parse import quote
 
 from carbonedge._optional import optional
 from carbonedge.exceptions import CarbonEdgeError, ClusterError
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 NAMESPACE = "carbonedge"
+AS_IT_IS = "".join({*string.punctuation, " "} - {"%", ","})
+"""In names of resources."""
 ENVIRONMENT = {
     # Ray warns of a change to come unless it is told which way is meant.
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -72,9 +76,10 @@ def import_ray() -> ModuleType:
 def resource(node: str) -> str:
     """The custom resource of the Ray node that is a node's machine.
 
-    A Ray node never comes up with a comma in the name of one.
+    A Ray node never comes up with a comma in the name of one, and actors cannot ask for one that is
+    not ASCII.
     """
-    return f"carbonedge:{node.replace('%', '%25').replace(',', '%2C')}"
+    return f"carbonedge:{quote(node, safe=AS_IT_IS)}"
 
 
 def start_line(node: str, address: str) -> str:
@@ -193,6 +198,7 @@ class Connection:
         }
         global _given
         _given = address
+        found = None
         if address is not None:
             found = known(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
             if found is not None:
@@ -211,6 +217,11 @@ class Connection:
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             _access.close()
             why = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
+            if found is not None:
+                raise ClusterError(
+                    f"the local cluster at {address!r} does not answer: {why}; take down what is "
+                    "left of it, by `carbonedge cluster down`"
+                ) from error
             raise ClusterError(
                 f"there is no Ray at {address!r}: {why}; start one with `ray start --head`, and "
                 "give its address; where it asks for a token, set RAY_AUTH_MODE=token, with its "
