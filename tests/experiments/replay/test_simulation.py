@@ -43,11 +43,11 @@ class Slow:
     def __init__(self, scene: Scene, name: str) -> None:
         self.scene = scene
         self.choose = CHOICES[name]
-        # Of what is chosen: a slot of it, or all.
+        # Of what is chosen: a slot of it, or all of it.
         self.node = [
             place
             for place, own in enumerate(scene.fleet.nodes)
-            for _ in range(slots_of(own, scene.task) if name in SCHEDULED else 1)
+            for _ in range(slots_of(own, scene.task) if name == "constrained" else 1)
         ]
         self.running: list[Running] = []
         self.done: list[Running] = []
@@ -112,7 +112,7 @@ def scheduled(name: str) -> Choose:
                 name=str(chosen),
                 cpu_cores=own.cpu_cores / slow.node.count(place),
                 memory_mb=own.memory_mb / slow.node.count(place),
-                parallelism=1,
+                parallelism=own.parallelism // slow.node.count(place),
                 network_latency_ms=float(scene.fleet.round_trip_ms[zone, place]),
                 intensity_g_per_kwh=float(slow.known(now_ms)[scene.fleet.zone[place]]),
             )

@@ -25,8 +25,8 @@ class Gateways:
     """Places the requests of each zone by a scheduler of the zone's own.
 
     A scheduler knows one network latency a node, so each zone has one. What it takes for a node is
-    a slot: while one of a node's slots is free nobody waits there, yet a scheduler predicts that
-    each request on one of two slots holds up the next by half its time.
+    a slot where an SLO is to be met: while one of a node's slots is free nobody waits there, yet a
+    scheduler predicts that each request on one of two slots holds up the next by half its time.
 
     They share what runs: a gateway that is asked first takes up what others have placed and is
     not done. What came and went since it was asked last costs nothing. They know the mean time of
@@ -59,8 +59,9 @@ class Gateways:
         task: Task,
         slo_ms: list[float],
     ) -> None:
-        slots = _slots(fleet, task)
-        parts = np.minimum(slots, max(1, MOST_PARTS // fleet.round_trip_ms.size))
+        self._constrained = scoring == "constrained"
+        most = MOST_PARTS // fleet.round_trip_ms.size if self._constrained else 1
+        parts = np.minimum(_slots(fleet, task), max(1, most))
         node = np.repeat(np.arange(len(fleet.nodes)), parts)
         self._node: list[int] = node.tolist()
         self._zone = fleet.zone[node]
@@ -73,7 +74,7 @@ class Gateways:
         parted = {
             "cpu_cores": fleet.numbers("cpu_cores") / parts,
             "memory_mb": fleet.numbers("memory_mb") / parts,
-            "parallelism": np.floor(slots / parts),
+            "parallelism": fleet.numbers("parallelism") // parts,
         }
         columns |= {field: values[node] for field, values in parted.items()}
         self._schedulers = [
@@ -89,7 +90,6 @@ class Gateways:
             for trips_ms in fleet.round_trip_ms
         ]
         self._schedule: list[Callable[[Task], Decision]] = [s.schedule for s in self._schedulers]
-        self._constrained = scoring == "constrained"
         self._slo_ms = slo_ms
         self._need = task
         self._tasks = [self._task(limit_ms) for limit_ms in slo_ms]
