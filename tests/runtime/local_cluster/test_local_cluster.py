@@ -20,6 +20,7 @@ import psutil
 import pytest
 from local_clusters import (
     CLUSTER,
+    NODES,
     assert_no_trace,
     cgroups_of,
     marked,
@@ -38,6 +39,7 @@ from carbonedge import (
     ClusterError,
     InfeasibleError,
     InferenceSession,
+    Link,
     Plan,
     Stage,
 )
@@ -195,6 +197,21 @@ def test_a_session_of_a_single_node_is_emulated_too(
         assert open_session.footprint.energy_source.startswith("node power x time")
     assert {name: os.environ.get(name) for name in before} == before
     assert "has 0.9 cpu_cores and 300 MB in this cluster, and 0.5 and 300" in caplog.text
+
+
+def test_a_link_that_is_up_with_other_figures_is_told(
+    local: LocalCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Cluster(NODES, [Link("b", "a", bandwidth_mbps=1000, latency_ms=5)])
+    with InferenceSession(
+        MODEL, other, runtime="ray", address=local.address, plan=A_THEN_B, adaptation=None
+    ) as open_session:
+        _, footprint = open_session.run_with_footprint(None, FEED)
+    assert (
+        "from 'a' to 'b' has 5 ms and 1000 Mbit/s in this cluster, and 20 and 1000" in caplog.text
+    )
+    assert caplog.text.count("in this cluster") == 1
+    assert footprint.transfers.time_ms >= 20
 
 
 def test_what_a_link_holds_up_falls_to_the_way(local: LocalCluster) -> None:

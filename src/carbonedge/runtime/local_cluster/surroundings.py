@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from carbonedge.carbon.footprint import NODE_POWER
-from carbonedge.cluster import Cluster, Node
+from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.runtime.local_cluster import cgroups
 from carbonedge.runtime.local_cluster.record import MARK, Record
 
@@ -24,8 +24,8 @@ class Surroundings:
 
     Parameters
     ----------
-    node
-        As the local cluster was brought up with it.
+    node, links
+        As the local cluster was brought up with it, and those given from it.
     groups
         Its cgroups; none where it is not throttled.
     why
@@ -33,6 +33,7 @@ class Surroundings:
     """
 
     node: Node
+    links: Sequence[Link]
     groups: Sequence[str]
     why: str | None
 
@@ -79,4 +80,5 @@ def local_cluster(node: str) -> tuple[Cluster, Surroundings] | None:
         return None
     record = Record.read(Path(folder))
     its = record.cluster.nodes[record.cluster.index(node)]
-    return record.cluster, Surroundings(its, record.groups.get(node, ()), record.why)
+    links = [link for link in record.cluster.links if link.source == node]
+    return record.cluster, Surroundings(its, links, record.groups.get(node, ()), record.why)

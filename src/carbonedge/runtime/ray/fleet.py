@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from carbonedge.carbon.energy.attribution import ShareBy
-from carbonedge.cluster import Cluster, Node
+from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.exceptions import CarbonEdgeError, ClusterError, MeterUnavailableError
 from carbonedge.runtime.listening import Listening
 from carbonedge.runtime.local_cluster.surroundings import Surroundings
@@ -48,7 +48,7 @@ class Fleet:
     connection
         To Ray.
     cluster
-        The nodes.
+        The nodes and links.
     settings
         Of all workers.
     metering
@@ -83,6 +83,7 @@ class Fleet:
     ) -> None:
         self._connection = connection
         self._ray = connection.ray
+        self._cluster = cluster
         self._settings = settings
         self._metering = metering
         self._listening = listening
@@ -266,7 +267,7 @@ class Fleet:
         member.greeting = greeting
         member.kills = member.memory_kills
         if greeting.surroundings is not None:
-            _check_alike(member.node, greeting.surroundings.node)
+            _check_alike(member.node, self._cluster, greeting.surroundings)
         if self._gathered:
             self._meter(member)
 
@@ -322,14 +323,27 @@ class Fleet:
         return known
 
 
-def _check_alike(node: Node, up: Node) -> None:
-    """See that a node of a local cluster has what plans count on."""
+def _check_alike(node: Node, cluster: Cluster, surroundings: Surroundings) -> None:
+    """See that a node of a local cluster, and its links, have what plans count on."""
+    up = surroundings.node
     if (node.cpu_cores, node.memory_mb) != (up.cpu_cores, up.memory_mb):
         logger.warning(
             "node %r has %g cpu_cores and %g MB in this cluster, and %g and %g in the local one that "
             "is up: bring that up from the same file",
             *(node.name, node.cpu_cores, node.memory_mb, up.cpu_cores, up.memory_mb),
         )
+    for link in surroundings.links:
+        its = cluster.link(link.source, link.target)
+        if its is not None and _figures(its) != _figures(link):
+            logger.warning(
+                "the link from %r to %r has %g ms and %g Mbit/s in this cluster, and %g and %g in the "
+                "local one that is up: bring that up from the same file",
+                *(link.source, link.target, *_figures(its), *_figures(link)),
+            )
+
+
+def _figures(link: Link) -> tuple[float, float]:
+    return link.latency_ms, link.bandwidth_mbps
 
 
 def _reason(error: Exception) -> str:
