@@ -10,13 +10,17 @@ from carbonedge import Cluster, InferenceSession, Link, load_model, pareto, part
 from carbonedge.experiments.paper import PaperModel, Photos
 from carbonedge.experiments.paper.calibration import (
     as_measured,
-    as_slow,
-    measured_links,
     predicted,
     time_whole,
     timed,
 )
 from carbonedge.experiments.paper.plans import least_emissions_g, targets
+from carbonedge.experiments.paper.splitting import (
+    Splitting,
+    as_slow,
+    measure_splitting,
+    with_stage_ms,
+)
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.planning import OperatorCosts, operator_costs
 from carbonedge.planning.whole import whole_plans
@@ -132,4 +136,21 @@ def test_a_model_that_cannot_be_cut_leaves_the_links_as_they_are() -> None:
     one = PaperModel("one", load_model(model), "photo")
     costs = operator_costs(one.graph, timed(CLUSTER.nodes, WHOLE_MS), "macs")
     photos = Photos((), "none")
-    assert measured_links(one, CLUSTER, costs, photos, "nowhere") == CLUSTER.links
+    found = measure_splitting(one, CLUSTER, costs=costs, whole={}, photos=photos, address="nowhere")
+    assert found == Splitting(CLUSTER.links, 0.0)
+
+
+def test_each_stage_more_takes_its_part_of_a_core(costs: OperatorCosts) -> None:
+    """So a plan of two stages takes that much longer, the whole model as long as it took."""
+    dearer = as_measured(with_stage_ms(costs, CLUSTER.nodes, 0.5), CLUSTER.nodes, WHOLE_MS)
+    assert np.allclose(dearer.time_ms.sum(axis=0) + dearer.overhead_ms, list(WHOLE_MS.values()))
+    front = pareto(MODEL.graph, CLUSTER, costs=costs)
+    plan = next(one for one in front if len(one.stages) == 2)
+    cores = {node.name: min(1.0, node.cpu_cores) for node in CLUSTER.nodes}
+
+    def core_ms(with_costs: OperatorCosts) -> float:
+        again = predicted(MODEL, CLUSTER, plan, with_costs)
+        return sum(stage.time_ms * cores[stage.node] for stage in again.stages)
+
+    # 20 ms of a core whole on node-high, 21 on node-medium, 20 on node-green.
+    assert core_ms(dearer) - core_ms(costs) == pytest.approx(0.5, rel=0.05)

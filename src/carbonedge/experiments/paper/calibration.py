@@ -9,21 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonedge.cluster import Cluster, Link, Node
-from carbonedge.experiments.paper.deployed import open_plan
+from carbonedge.cluster import Cluster, Node
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.photos import Photos
 from carbonedge.planning import OperatorCosts, Plan
 from carbonedge.planning.formulation import formulate
 from carbonedge.runtime import InferenceSession
-from carbonedge.units import MEGABITS_PER_MB, MS_PER_S
 
 __all__ = [
     "as_measured",
-    "as_slow",
     "mean_of",
     "means",
-    "measured_links",
     "predicted",
     "time_one",
     "time_whole",
@@ -87,53 +83,3 @@ def predicted(model: PaperModel, cluster: Cluster, plan: Plan, costs: OperatorCo
         [cluster.index(stage.node) for stage in plan.stages],
     )
     return formulation.plan(found, objective=plan.objective, strategy=plan.strategy)
-
-
-def measured_links(
-    model: PaperModel, cluster: Cluster, costs: OperatorCosts, photos: Photos, address: str
-) -> tuple[Link, ...]:
-    """The cluster's links, with what a hop through Ray takes here on top of their own.
-
-    Two plans of two stages, one with little and one with much to send, give the latency and
-    the bandwidth of all that is not the link.
-    """
-    formulation = formulate(model.graph, cluster, costs)
-    ends = (0, len(cluster.nodes) - 1)
-    link = cluster.link(*(cluster.nodes[place].name for place in ends))
-    assert link is not None, "the paper's nodes are linked"
-    took: list[tuple[float, float]] = []
-    inner = range(1, len(formulation.cuts) - 1)
-    if not inner:
-        return cluster.links
-    for pick in (min, max):
-        cut = pick(inner, key=lambda number: formulation.cuts[number].mb)
-        found = formulation.problem.evaluate((cut,), ends)
-        plan = formulation.plan(found, objective="latency", strategy="given")
-        with open_plan(model, cluster, plan, costs=costs, photos=photos, address=address) as one:
-            for photo in photos.tensors:
-                one.run(None, {model.input: photo})
-            total = one.footprint
-        took.append((plan.transfers[0].mb, total.transfers.time_ms / total.inferences))
-    return as_slow(cluster.links, link, *took)
-
-
-def as_slow(
-    links: Sequence[Link], link: Link, few: tuple[float, float], much: tuple[float, float]
-) -> tuple[Link, ...]:
-    """Links with what one of them took more than its own figures say, by two sizes in MB and the
-    ms that they took; no link gets faster.
-    """
-    (few_mb, few_ms), (much_mb, much_ms) = few, much
-    own_ms = ms_per_mb = MEGABITS_PER_MB / link.bandwidth_mbps * MS_PER_S
-    if much_mb > few_mb:
-        ms_per_mb = max(own_ms, (much_ms - few_ms) / (much_mb - few_mb))
-    latency_ms = max(link.latency_ms, few_ms - few_mb * ms_per_mb)
-    return tuple(
-        dataclasses.replace(
-            one,
-            latency_ms=one.latency_ms + latency_ms - link.latency_ms,
-            bandwidth_mbps=1
-            / (1 / one.bandwidth_mbps + (ms_per_mb - own_ms) / (MEGABITS_PER_MB * MS_PER_S)),
-        )
-        for one in links
-    )

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from carbonedge.carbon.footprint import together
-from carbonedge.cluster import Cluster, Link, Node
+from carbonedge.cluster import Cluster, Node
 from carbonedge.experiments.front import compare_with_front
 from carbonedge.experiments.machine import machine_text
 from carbonedge.experiments.paper.calibration import (
     as_measured,
     means,
-    measured_links,
     time_whole,
     timed,
 )
@@ -30,6 +29,7 @@ from carbonedge.experiments.paper.routing import (
     routings,
     summed_up,
 )
+from carbonedge.experiments.paper.splitting import measure_splitting, with_stage_ms
 from carbonedge.experiments.paper_cluster import paper_cluster
 from carbonedge.experiments.sweep import Sweep, sweep_carbon
 from carbonedge.planning import OperatorCosts, operator_costs
@@ -109,13 +109,11 @@ def run_paper(
         advance(f"{model.label}: operators")
         costs.append(_operators(model, nodes, photos))
     with LocalCluster(paper_cluster()) as local:
-        advance("the ways between nodes")
-        scale, links = _host(models[0], costs[0], photos, local)
-        cluster = Cluster(nodes, links)
+        advance(f"{models[0].label}: the speed of this machine")
+        scale = _scale(models[0], costs[0], photos, local)
         done = tuple(
             _run_model(
                 model,
-                cluster,
                 its,
                 photos,
                 extent,
@@ -138,7 +136,6 @@ def run_paper(
         repeats=extent.repeats,
         scale=scale,
         nodes=tuple(nodes),
-        links=links,
         scheduling_us=_scheduling_us(models[0], timed(nodes, first_ms)),
         sweeps={"reference": _sweep(nodes, REFERENCE_MS), "measured": _sweep(nodes, first_ms)},
     )
@@ -149,24 +146,17 @@ def _operators(model: PaperModel, nodes: Sequence[Node], photos: Photos) -> Oper
     return operator_costs(model.graph, nodes, feed=feed, sess_options=quiet_options(1))
 
 
-def _host(
-    model: PaperModel, costs: OperatorCosts, photos: Photos, local: LocalCluster
-) -> tuple[float, tuple[Link, ...]]:
-    """How many times longer the paper's host takes than this machine, and the links as they are
-    here.
-    """
-    cluster, address = local.cluster, local.address
-    with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
+def _scale(model: PaperModel, costs: OperatorCosts, photos: Photos, local: LocalCluster) -> float:
+    """How many times longer the paper's host takes than this machine."""
+    with open_whole(
+        model, local.cluster, costs=costs, photos=photos, address=local.address
+    ) as whole:
         whole_ms = means([time_whole(model, whole, photos) for _ in range(PASSES)])
-    fitted = as_measured(costs, cluster.nodes, whole_ms)
-    return REFERENCE_MS[REFERENCE] / whole_ms[REFERENCE], measured_links(
-        model, cluster, fitted, photos, address
-    )
+    return REFERENCE_MS[REFERENCE] / whole_ms[REFERENCE]
 
 
 def _run_model(
     model: PaperModel,
-    cluster: Cluster,
     costs: OperatorCosts,
     photos: Photos,
     extent: Extent,
@@ -176,9 +166,9 @@ def _run_model(
     loaded: bool,
     advance: Callable[[str], None],
 ) -> ModelResult:
-    nodes, address = cluster.nodes, local.address
+    up, nodes, address = local.cluster, local.cluster.nodes, local.address
     advance(f"{model.label}: whole on each node")
-    with open_whole(model, cluster, costs=costs, photos=photos, address=address) as whole:
+    with open_whole(model, up, costs=costs, photos=photos, address=address) as whole:
         whole_ms = [time_whole(model, whole, photos) for _ in range(PASSES)]
         ways = routings(means(whole_ms)[MONOLITHIC])
         answered = []
@@ -189,6 +179,12 @@ def _run_model(
             whole_ms.append(time_whole(model, whole, photos))
         means_ms = means(whole_ms)
         counted = together(session.footprint for session in whole.values())
+        advance(f"{model.label}: what splitting takes")
+        splitting = measure_splitting(
+            model, up, costs=costs, whole=whole, photos=photos, address=address
+        )
+        cluster = Cluster(nodes, splitting.links)
+        costs = with_stage_ms(costs, nodes, splitting.stage_ms)
         fitted = as_measured(costs, nodes, means_ms)
         found = compare_with_front(model.graph, cluster, costs=fitted)
         wanted = targets(model, cluster, fitted, found.plans, extent.targets)
@@ -201,6 +197,7 @@ def _run_model(
                     model,
                     cluster,
                     target,
+                    up=up,
                     costs=costs,
                     whole=whole,
                     photos=photos,
@@ -233,6 +230,8 @@ def _run_model(
         asked=ASKED,
         most_excess=max(target.excess for target in asked),
         tried=tuple(tried.values()),
+        links=splitting.links,
+        stage_ms=splitting.stage_ms,
         own_speed=_own_speed(model, timed(nodes, means_ms)),
         loaded=under_load,
         method=counted.method,

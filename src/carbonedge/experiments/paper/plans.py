@@ -118,6 +118,7 @@ def try_plan(
     cluster: Cluster,
     target: Target,
     *,
+    up: Cluster,
     costs: OperatorCosts,
     whole: Mapping[str, InferenceSession],
     photos: Photos,
@@ -126,11 +127,10 @@ def try_plan(
 ) -> Tried:
     """Answer all photos through a plan, several times, and each photo whole on every node in
     between: so the prediction is from the same minute, and from nothing that it predicts.
+    `cluster` is what it is predicted on, `up` what there is.
     """
     latencies, energies, emissions, whole_ms = [], [], [], []
-    with open_plan(
-        model, cluster, target.plan, costs=costs, photos=photos, address=address
-    ) as session:
+    with open_plan(model, up, target.plan, costs=costs, photos=photos, address=address) as session:
         for _ in range(repeats):
             took = []
             for photo in photos.tensors:

@@ -54,6 +54,8 @@ class ModelResult:
         predicted.
     tried
         Those plans, run.
+    links, stage_ms
+        Between the nodes, as they turned out, and what each stage more takes of a core.
     own_speed
         The node that Algorithm 1 chooses in each mode by the times of this machine, in place
         of those of the paper's.
@@ -73,6 +75,8 @@ class ModelResult:
     asked: int
     most_excess: float
     tried: tuple[Tried, ...]
+    links: tuple[Link, ...]
+    stage_ms: float
     own_speed: Mapping[str, str]
     loaded: Loaded | None
     method: str
@@ -142,8 +146,6 @@ class PaperResult:
         node-high what MobileNetV2 takes on the paper's host.
     nodes
         Those of the paper, with the power and the intensity that joules and grams are of.
-    links
-        Between the nodes, as they turned out.
     scheduling_us
         To place a task and to complete it, back to back, the slowest way of routing.
     sweeps
@@ -160,6 +162,5 @@ class PaperResult:
     repeats: int
     scale: float
     nodes: tuple[Node, ...]
-    links: tuple[Link, ...]
     scheduling_us: float
     sweeps: Mapping[str, Sweep]
