@@ -15,7 +15,7 @@ from carbonedge.planning import OperatorCosts, Plan
 from carbonedge.planning.whole import whole_plans
 from carbonedge.runtime import InferenceSession
 
-__all__ = ["check_fits", "open_plan", "open_whole"]
+__all__ = ["check_fits", "open_plan", "open_whole", "warm_up"]
 
 
 def check_fits(model: PaperModel, nodes: Sequence[Node]) -> None:
@@ -67,6 +67,12 @@ def open_plan(
         feed={model.input: photos.tensors[0]},
         adaptation=None,
     )
+
+
+def warm_up(model: PaperModel, session: InferenceSession, photos: Photos) -> None:
+    """Answer all photos once, for a worker that has just begun is slower than it will be."""
+    for photo in photos.tensors:
+        session.run(None, {model.input: photo})
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carbonedge.carbon.footprint import together
 from carbonedge.cluster import Cluster, Link, Node
 from carbonedge.experiments.paper.calibration import (
     as_measured,
@@ -16,7 +17,7 @@ from carbonedge.experiments.paper.calibration import (
     predicted,
     time_one,
 )
-from carbonedge.experiments.paper.deployed import open_plan
+from carbonedge.experiments.paper.deployed import open_plan, warm_up
 from carbonedge.experiments.paper.models import PaperModel
 from carbonedge.experiments.paper.photos import Photos
 from carbonedge.planning import OperatorCosts
@@ -68,12 +69,13 @@ def measure_splitting(
         cut = pick(inner, key=lambda number: formulation.cuts[number].mb)
         found = formulation.problem.evaluate((cut,), ends)
         plan = formulation.plan(found, objective="latency", strategy="given")
-        whole_ms = []
+        whole_ms, answered = [], []
         with open_plan(model, cluster, plan, costs=costs, photos=photos, address=address) as one:
+            warm_up(model, one, photos)
             for photo in photos.tensors:
                 whole_ms.append(time_one(model, whole, photo))
-                one.run(None, {model.input: photo})
-            total = one.footprint
+                answered.append(one.run_with_footprint(None, {model.input: photo})[1])
+        total = together(answered)
         ways.append((plan.transfers[0].mb, total.transfers.time_ms / total.inferences))
         fitted = as_measured(costs, cluster.nodes, means(whole_ms))
         took_ms = {name: share.time_ms / total.inferences for name, share in total.by_node.items()}
