@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from carbonedge.exceptions import BackendUnavailableError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "new_figure",
     "save_figure",
     "shortened",
+    "tidy_axes",
 ]
 
 PLOT_SUFFIXES = (".png", ".svg")
@@ -78,3 +80,11 @@ def mass_unit(most_g: float) -> tuple[str, float]:
 def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     """A name that leaves room for the plot."""
     return name if len(name) <= longest else name[: longest - 3] + "..."
+
+
+def tidy_axes(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
+    """A light grid behind what is drawn, and no frame above and to the right of it."""
+    axes.grid(axis=grid, color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=9)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from carbonedge.carbon.ledger_window import Cell, Window
 from carbonedge.carbon.report_data import Group
-from carbonedge.experiments.figures import mass_unit, new_figure, shortened
+from carbonedge.experiments.figures import mass_unit, new_figure, shortened, tidy_axes
 from carbonedge.units import MS_PER_HOUR, MS_PER_S
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def history_figure(window: Window, step_s: float) -> Figure:
         bottom = [low + value / unit_g for low, value in zip(bottom, height, strict=True)]
     axes.set_ylabel(f"{unit}CO2eq per {step_name(step_s)}")
     _date_axis(axes)
-    _tidy(axes, "y")
+    tidy_axes(axes, "y")
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, handlelength=1)
     return figure
 
@@ -139,7 +139,7 @@ def nodes_figure(groups: Sequence[Group]) -> Figure:
     axes.set_yticks(range(len(bars)), [name for name, *_ in bars])
     axes.invert_yaxis()
     axes.set_xlabel(f"{unit}CO2eq")
-    _tidy(axes, "x")
+    tidy_axes(axes, "x")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, handlelength=1)
     return figure
 
@@ -178,7 +178,7 @@ def load_figure(window: Window, step_s: float) -> Figure:
         )
         axes.set_title(shortened(node, PANEL_LETTERS), fontsize=10, loc="left")
         axes.yaxis.set_major_formatter("{x:,.6g}")
-        _tidy(axes, "both")
+        tidy_axes(axes, "both")
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     # Limits are shared, and fitting them ends with the first that is set.
@@ -254,10 +254,3 @@ def _date_axis(axes: Axes) -> None:
     formatter = ConciseDateFormatter(locator, tz=UTC)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(formatter)
-
-
-def _tidy(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
-    axes.grid(axis=grid, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)

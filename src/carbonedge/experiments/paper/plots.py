@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from carbonedge.experiments.figures import mass_unit, new_figure
+from carbonedge.experiments.figures import mass_unit, new_figure, tidy_axes
 from carbonedge.experiments.paper.published import TABLE_2, over_monolithic
 from carbonedge.experiments.paper.result import ModelResult
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["efficiency_figure", "front_figure"]
@@ -52,7 +51,7 @@ def efficiency_figure(model: ModelResult) -> Figure:
     axes.set_xticks(list(places), names)
     axes.set_ylabel("inferences per gram,\nmonolithic = 1")
     axes.margins(y=0.15)
-    _tidy(axes, "y")
+    tidy_axes(axes, "y")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
@@ -117,12 +116,6 @@ def front_figure(model: ModelResult) -> Figure:
     axes.set_ylabel(f"emissions of one inference, {unit}CO2eq")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    _tidy(axes, "both")
+    tidy_axes(axes, "both")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
-
-
-def _tidy(axes: Axes, grid: Literal["y", "both"]) -> None:
-    axes.grid(axis=grid, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

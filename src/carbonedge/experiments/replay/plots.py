@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from carbonedge.experiments.figures import mass_unit, new_figure, shortened
+from carbonedge.experiments.figures import mass_unit, new_figure, shortened, tidy_axes
 from carbonedge.experiments.replay.results import PolicyResult, Replay
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def hours_figure(replay: Replay) -> Figure:
     below.set_ylabel("intensity, gCO2eq/kWh")
     below.set_xlabel("hour of the day, UTC")
     below.set_xticks(range(0, 24, 3))
-    _tidy(below, "both")
+    tidy_axes(below, "both")
     below.legend(ncols=2, frameon=False, fontsize=8, handlelength=1.2, loc="upper center")
     _legend(figure, above, 3)
     return figure
@@ -126,7 +126,7 @@ def latency_figure(replay: Replay) -> Figure:
     axes.margins(x=0.08)
     axes.set_xlabel("latency, ms: median (marker) to 99th percentile")
     axes.set_ylabel(f"{unit}CO2eq in all")
-    _tidy(axes, "both")
+    tidy_axes(axes, "both")
     _legend(figure, axes, 3)
     return figure
 
@@ -166,7 +166,7 @@ def worth_figure(replay: Replay) -> Figure:
     axes.set_xlabel("latency tolerated above the nearest node, and saved in all")
     axes.set_ylabel("emissions saved, %")
     axes.set_ylim(0, max(10.0, *(_savings(replay))) * 1.12)
-    _tidy(axes, "y")
+    tidy_axes(axes, "y")
     _legend(figure, axes, 3)
     return figure
 
@@ -204,7 +204,7 @@ def _draw_emissions(
         )
     axes.set_ylim(bottom=0)
     axes.set_ylabel(f"{unit}CO2eq per {per}")
-    _tidy(axes, "both")
+    tidy_axes(axes, "both")
 
 
 def _legend(figure: Figure, axes: Axes, columns: int) -> None:
@@ -219,10 +219,3 @@ def _legend(figure: Figure, axes: Axes, columns: int) -> None:
         handlelength=1.6,
         columnspacing=1.2,
     )
-
-
-def _tidy(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
-    axes.grid(axis=grid, color="0.9")
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=9)
